@@ -42,6 +42,7 @@ from igmu_data.files import irregular
 from igmu_metrics.contract import Metric, MetricInfo, placed
 from igmu_metrics.metrics._contract import unsound
 from igmu_metrics.networks import lazy
+from igmu_metrics.networks.guarded import guarded
 from igmu_metrics.networks.instruments import Backbone, Detector
 from igmu_metrics.networks.store import Store
 
@@ -245,7 +246,7 @@ def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store 
         raise
     except Exception as error:
         raise PluginError(name, package, f"cannot be loaded as {spec!r} ({placed(error, of.__name__)})") from error
-    return found
+    return guarded(found, name, package)
 
 
 def load_file(path: Path) -> Plugin:

@@ -460,6 +460,32 @@ def test_a_detector_that_cannot_be_loaded_is_an_error_that_names_it(tmp_path: Pa
         registry.detector("bright:x")
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("bright.py", "        mean = [", "        1 / 0\n        mean = [",
+         r"probabilities\(\) failed \(\S+bright\.py, line \d+: ZeroDivisionError"),
+        ("bright.py", "axis=1), mask", "axis=1).T, mask",
+         r"probabilities\(\) returned an array of shape \(2, 8\), not an array of shape \(8, 2\)"),
+        ("colours.py", "        return np.array(", "        1 / 0\n        return np.array(",
+         r"image_features\(\) failed \(\S+colours\.py, line \d+: ZeroDivisionError"),
+        ("colours.py", ".reshape(-1, 3)", ".ravel()",
+         r"image_features\(\) returned an array of shape \(\d+,\), not an array of shape \(\d+, any\)"),
+        ("colours.py", "return np.array(", "return list(", r"(failed \(|returned a list, not an array)"),
+    ],
+)  # fmt: skip
+def test_an_instrument_that_fails_is_an_error_that_names_its_line(
+    drawn: Path, tmp_path: Path, name: str, old: str, new: str, says: str
+) -> None:
+    for one in ("bright.py", "colours.py"):
+        text = EXAMPLES[one].replace(old, new) if one == name else EXAMPLES[one]
+        assert one != name or text != EXAMPLES[one]
+        registry.load_file(written(tmp_path, text, one))
+    evaluation = Evaluation(CONFIG, detector="bright", features="colours", cache=False)
+    with pytest.raises(PluginError, match=rf"plugin {name[:-3]} of {name} .*{says}"):
+        list(evaluation.run(drawn / "original", [drawn / "forgetful"]))
+
+
 # Conformance
 
 

@@ -120,6 +120,12 @@ class TestWhatItMakes:
         first.write_bytes(second.read_bytes())
         second.write_bytes(data)
         assert CliRunner().invoke(app, ["verify", str(copy)]).exit_code != 0
+        card = copy / "cards" / "esd.sandbox.church.json"
+        other = card.rename(card.with_name("final.json"))  # a file's name cannot switch the comparison off
+        assert "compared with its images" in CliRunner().invoke(app, ["verify", str(other)]).output
+        shutil.rmtree(copy / "images")
+        without = CliRunner().invoke(app, ["verify", str(copy)])
+        assert "contains no images of 'esd' for sandbox.church" in str(without.exception)
 
     def test_options_take_precedence(self, tmp_path: Path) -> None:
         result = igmu(

@@ -72,7 +72,7 @@ def verify(
     """
     from igmu_data.errors import InputError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
-    from igmu_metrics.running.run import concepts_of, images_of
+    from igmu_metrics.running.run import concepts_of
     from igmu_metrics.scorecard import card_files
 
     if schema:
@@ -108,9 +108,8 @@ def verify(
     given = {"bench": bench, "detector": detector, "device": device}
     checked = []
     for path in files:
-        own = (images, original_images) if images is not None else images_of(path) or (None, None)
         with own_concepts(concepts_of(path.parent.parent)):
-            checked.append(_problems(path, own[0], own[1], given, verbose))
+            checked.append(_problems(path, images, original_images, given, verbose))
     answer = noted(Verified(checked, signer))
     failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
@@ -128,10 +127,13 @@ def _problems(
     from igmu_data.errors import IgmuError
     from igmu_metrics.cli._card_answers import Problems
     from igmu_metrics.coverage import covering
+    from igmu_metrics.running.run import images_of
     from igmu_metrics.verdict.recompute import notes
     from igmu_metrics.verdict.verify import verify as check
 
     found, problems = check(path)
+    if images is None and found is not None:
+        images, original_images = images_of(path, found.model, found.config) or (None, None)
     unlike: list[Problem] = []
     unchecked: list[str] = []
     again, why = False, "the file cannot be read as a scorecard"

@@ -421,15 +421,27 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
     return done
 
 
-def images_of(card: Path) -> tuple[Path, Path] | None:
-    """The folders of the model's and the original's images for a card of a run; None for other cards."""
+def images_of(card: Path, model: str, config: str) -> tuple[Path, Path] | None:
+    """The folders of the model's and the original's images for a card in the folder of a run; None for other cards.
+
+    Args:
+        card: path of the card, which may have any name.
+        model: name of the model according to the card.
+        config: config according to the card.
+
+    Raises:
+        InputError: the card is in the folder of a run that has no images for this model and config.
+    """
     out = card.parent.parent
     if card.parent.name != CARDS or not (out / PLAN).is_file():
         return None
-    for folder in sorted((out / IMAGES).glob("*/*")):
-        if card.name == card_name(folder.name, folder.parent.name):
+    for folder in (out / IMAGES).glob("*/*"):
+        if (folder.name, folder.parent.name) == (model, config):
             return folder, folder.parent / ORIGINAL
-    return None
+    raise InputError(
+        f"{card} is in the folder of a run, but {out / IMAGES} contains no images of {model!r} for {config}. Restore "
+        "the images, or copy the scorecard out of this folder to check only the scorecard."
+    )
 
 
 class Pace:
