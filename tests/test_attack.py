@@ -420,7 +420,7 @@ def test_killed_and_started_again(
 def test_a_folder_of_another_run_is_refused(done: Path) -> None:
     with pytest.raises(MetadataError, match=r"budget\.steps=1, not 2"):
         replace(RUN, budget=Budget(steps=2, candidates=2, tokens=2)).run(done)
-    with pytest.raises(MetadataError, match="started with seed 0, not 7"):
+    with pytest.raises(MetadataError, match="started with seed=0, not 7"):
         replace(RUN, seed=7).run(done)
 
 

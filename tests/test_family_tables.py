@@ -95,7 +95,7 @@ def test_what_has_no_value_is_a_dash_with_its_reason() -> None:
         t for t in ET.fromstring(svg).iter(f"{{{NS['svg']}}}text") if t.text is None and "–" in "".join(t.itertext())
     ]
     assert len(dashes) == 4
-    assert all(" counts" in "".join(t.itertext()) for t in dashes)
+    assert all(" qualifies" in "".join(t.itertext()) for t in dashes)
     assert chart([card("esd", 1, 3)], "post_asr").count("not measured") == 4
 
 

@@ -336,7 +336,7 @@ def test_byte_order_mark_line_breaks_and_blank_lines(tmp_path: Path) -> None:
             "'evaluation_guidance' contains '0'; expected a number above 0",
         ),
         (f"{ATTACK}\n0,a church,5,inf\n".encode(), MetadataError, "'evaluation_guidance' contains 'inf'"),
-        (f"{ATTACK}\n0,a church,{'x' * 99},7\n".encode(), MetadataError, f"is '{'x' * 20}…'"),
+        (f"{ATTACK}\n0,a church,{'x' * 99},7\n".encode(), MetadataError, f"contains '{'x' * 20}…'"),
     ],
 )
 def test_wrong_files(tmp_path: Path, content: bytes, error: type[IgmuError], message: str) -> None:

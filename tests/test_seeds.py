@@ -107,7 +107,7 @@ ENTRIES: Final[dict[str, tuple[Callable[[Path, Path, pytest.MonkeyPatch], object
     "igmu attack": (_attack, SEED),
     "igmu demo": (_world, SEED),
     "bench_rows": (_rows, SEED),
-    "import_prompts": (_list, "'evaluation_seed' is '4294967297'"),
+    "import_prompts": (_list, "'evaluation_seed' contains '4294967297'"),
     "train-detector": (_train, "seed is 4294967297"),
 }
 

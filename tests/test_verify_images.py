@@ -166,14 +166,14 @@ def test_an_edited_card_is_compared_with_its_images_nevertheless(
     said = " ".join(done.stdout.split())
     assert isinstance(done.exception, VerificationError)
     assert "content_sha256: the content was changed" in said
-    assert "unlearning_accuracy: the scorecard has 0.0, but its lines give" in said
+    assert "unlearning_accuracy: the scorecard reports 0.0, but its lines result in" in said
     if change is _without_provenance:
         assert "note: the images were not compared: the scorecard of forgetful does not record how it was made" in said
     elif exchanged:
         assert "card.json, compared with its images: generations." in said
         assert f"sha256: {first} is not the image that was scored" in said
     else:
-        assert "unlearning_accuracy: the scorecard has 0.0, but its images give" in said
+        assert "unlearning_accuracy: the scorecard reports 0.0, but its images result in" in said
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert told["result"]["files"][0]["scored_again"] is (change is _edited)
 

@@ -81,7 +81,7 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     lost = [m for m in found if m.row is None]
     by = dict(Counter(m.how for m in found if m.row is not None).most_common())
     for how, n in by.items():
-        say(f"{n} images matched by {how}")
+        say(f"{n} image{'s' * (n != 1)} matched by {how}")
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
