@@ -168,7 +168,8 @@ class TestImages:
     def test_without_a_gate_a_note_says_how_to_get_one(self, lacking: Path) -> None:
         done = CliRunner().invoke(app, ["check", str(lacking), "--min", "forgetting=0.5"])
         assert done.exit_code == 0
-        assert "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01." in " ".join(
+        said = " ".join(done.output.split())
+        assert "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01." in said
             done.output.split()
         )
 
