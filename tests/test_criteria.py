@@ -170,8 +170,6 @@ class TestImages:
         assert done.exit_code == 0
         said = " ".join(done.output.split())
         assert "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01." in said
-            done.output.split()
-        )
 
     @pytest.mark.parametrize(
         ("bound", "says"),
