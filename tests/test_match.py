@@ -477,7 +477,9 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert done.exit_code == 0, done.output
     assert "1 image matched by exact prompt, A1111" in done.output
     assert "not matched: 3.png" in done.output
-    assert f"{tmp_path / 'metadata.jsonl'}: matched 2 of 3 images to prompts of object.church" in said
+    assert f"{tmp_path / 'metadata.jsonl'}: matched 2 of 3 images to prompts of object.church" in " ".join(
+        done.output.split()
+    )
 
 
 def test_what_is_missing_and_seeds_of_ones_own_are_told(
