@@ -379,12 +379,12 @@ def _small(item: Concept) -> Iterator[Fault]:
     n = sum(map(len, item.scenes.values()))
     if n < least:
         why = f" ({HELD} scenes of an attribute are held back)" if least > SCENES else ""
-        yield Fault("scenes", f"at least {least} entries are required{why}; the current number is {n}")
+        yield Fault("scenes", f"at least {least} entries are required{why}; found {n}")
     if len(item.siblings) < SIBLINGS:
-        yield Fault("siblings", f"at least {SIBLINGS} entries are required; the current number is {len(item.siblings)}")
+        yield Fault("siblings", f"at least {SIBLINGS} entries are required; found {len(item.siblings)}")
     for at, sibling in enumerate(item.siblings):
         if len(sibling.prompts) < prompts:
-            what = f"at least {prompts} entries are required; the current number is {len(sibling.prompts)}"
+            what = f"at least {prompts} entries are required; found {len(sibling.prompts)}"
             yield Fault(_key(("siblings", at, "prompts")), what, sibling.id)
 
 

@@ -88,7 +88,7 @@ def test_shards_of_other_images_are_not_merged(drawn: Path, evaluation: Evaluati
     assert len(list(shards.merge(out))) == 1
     _exchange(drawn / "forgetful", folder)
     with pytest.raises(
-        MetadataError, match="already contains measurements of different images of a model called 'unchanged'"
+        MetadataError, match="already contains measurements for other images of a model called 'unchanged'"
     ):
         shards.look(labelled, drawn / "original", [folder], (1, 2), out)
     assert len(list(shards.merge(out))) == 1
@@ -353,7 +353,7 @@ def test_two_folders_of_one_last_name_are_asked_for_names(
     assert merged == {c.model: c.model_dump_json() for c in cards}
     assert not list(verify_images(cards[1], esd, original, bench=how.bench, detector=how.detector))
     with pytest.raises(
-        MetadataError, match=r"already contains measurements of different images of a model called 'esd'.*NAME=FOLDER"
+        MetadataError, match=r"already contains measurements for other images of a model called 'esd'.*NAME=FOLDER"
     ):
         shards.look(how, Model("sd14", original), [Model("esd", same)], (1, 1), tmp_path / "tables")
     with pytest.raises(InputError, match=r"the model name 'a/b' cannot be used as a file name"):

@@ -48,9 +48,7 @@ class TestTemplate:
     def test_only_what_is_to_be_written_is_missing(self, tmp_path: Path, name: str) -> None:
         done = igmu("concept", "new", name, "--out", tmp_path)
         assert done.exit_code == 0, done.output
-        assert problems(tmp_path / f"{name}.toml") == [
-            "siblings: at least 2 entries are required; the current number is 1"
-        ]
+        assert problems(tmp_path / f"{name}.toml") == ["siblings: at least 2 entries are required; found 1"]
 
     def test_every_key_is_there_and_every_example_is_valid(self, tmp_path: Path) -> None:
         path = written(tmp_path)
@@ -116,7 +114,7 @@ FAULTS = (
     (("short = [", "shorts = ["), "scenes.shorts: input should be 'sentence', 'short', 'tags' or 'long'"),
     (
         ('    ["{a} in the rain", "a rainy day"],\n', ""),
-        "scenes: at least 8 entries are required; the current number is 7",
+        "scenes: at least 8 entries are required; found 7",
     ),
     (
         ("{a}, watercolor", "{A} in the rain".replace("A", "a")),
@@ -129,7 +127,7 @@ FAULTS = (
     (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: this text must name the sibling"),
     (
         ('    "a lookalike, black and white photograph",\n', ""),
-        "siblings[1].prompts: at least 3 entries are required; the current number is 2: ",
+        "siblings[1].prompts: at least 3 entries are required; found 2: ",
     ),
     (('id = "object/kite"', 'id = "kite"'), "siblings[2].id: string should match pattern"),
     (
@@ -227,8 +225,7 @@ class TestCheck:
     def test_scenes_of_an_attribute_are_held_back(self, tmp_path: Path) -> None:
         path = written(tmp_path, "attribute/purple-hair")
         assert problems(path) == [
-            "scenes: at least 18 entries are required (10 scenes of an attribute are held back); "
-            "the current number is 8"
+            "scenes: at least 18 entries are required (10 scenes of an attribute are held back); found 8"
         ]
 
     def test_a_style_has_the_scenes_of_all(self, tmp_path: Path) -> None:

@@ -305,7 +305,7 @@ class TestRefused:
             find(root, "metadata", bench_rows(CONFIG))
         other = copied(folder / "forgetful", tmp_path / "forgetful")
         with pytest.raises(
-            MetadataError, match="already contains measurements of different images of a model called 'original'"
+            MetadataError, match="already contains measurements for other images of a model called 'original'"
         ):
             originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), Model("original", other), root)
         originals.record(Evaluation(CONFIG, detector="sandbox", cache=False), other, root)

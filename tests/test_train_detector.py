@@ -535,7 +535,7 @@ def test_classes_with_too_few_images(
     what = "labelled" if positives else "not labelled"
     with pytest.raises(
         EmptyInputError,
-        match=rf"few, {split}: at least {least} images? {what} 'church' .*; the current number is {least - 1}\.",
+        match=rf"few, {split}: at least {least} images? {what} 'church' .*; found {least - 1}\.",
     ):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
@@ -544,9 +544,7 @@ def test_the_same_image_twice_is_one_image(training: HeadTraining, sample_images
     folder = shutil.copytree(sample_images, tmp_path / "copies")
     for path in sorted((folder / "train" / "church").iterdir())[1:]:
         shutil.copy(folder / "train" / "church" / "00.png", path)
-    with pytest.raises(
-        EmptyInputError, match=r"at least two different images with the concept, .*; the current number is 1"
-    ):
+    with pytest.raises(EmptyInputError, match=r"at least two different images with the concept, .*; found 1"):
         replace(training, data=str(folder)).run(tmp_path / "x.safetensors")
 
 
@@ -569,7 +567,7 @@ def test_unreadable_images_are_named(training: HeadTraining, sample_images: Path
         path.write_bytes(b"no image")
     with pytest.raises(
         EmptyInputError,
-        match=r"test, without 9 unreadable images: at least 1 image labelled 'church' .*; the current number is 0",
+        match=r"test, without 9 unreadable images: at least 1 image labelled 'church' .*; found 0",
     ):
         replace(broken, on_error="skip").run(tmp_path / "y.safetensors")
 

@@ -40,21 +40,21 @@ def attack(
     ],
     detector: Annotated[str | None, option("detector")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of steps per search; default: the attack's own number.")
+        int | None, typer.Option(min=1, help="Number of steps per search; default: depends on the attack.")
     ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Number of candidates per step (prompt attacks) or of noise samples (embedding attacks); default: "
-            "the attack's own number.",
+            "depends on the attack.",
         ),
     ] = None,
     tokens: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Number of tokens in the prompt or embedding that the attack finds; default: the attack's own number.",
+            help="Number of tokens in the prompt or embedding that the attack finds; default: depends on the attack.",
         ),
     ] = None,
     prompts: Annotated[int, typer.Option(min=1, help="Number of prompts to attack.")] = 16,

@@ -45,8 +45,8 @@ def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False)
     if least < n[many] and not fewest:
         raise BudgetError(
             f"prompt {str(prompts[few])!r} has {least} seed{'s' * (least > 1)}, but {str(prompts[many])!r} has "
-            f"{n[many]}, and the success rate increases with the number of tries. Use k in 1..{least} to compare all "
-            "prompts at k tries, or generate images of all prompts with the same seeds."
+            f"{n[many]}. Their success rates are not comparable, because the rate increases with the number of tries. "
+            f"Set k to a value in 1..{least}, or generate images for all prompts with the same seeds."
         )
     return least
 

@@ -189,7 +189,7 @@ def _require_same_images(path: Path, facts: Mapping[str, Any]) -> None:
     there = reference.files(path.parent).get(path)
     if there is not None and there["contents"] != facts["contents"]:
         raise MetadataError(
-            f"{path} already contains measurements of different images of a model called {there['model']!r}. Choose a "
+            f"{path} already contains measurements for other images of a model called {there['model']!r}. Choose a "
             "different --name, or delete the table."
         )
 

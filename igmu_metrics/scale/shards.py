@@ -121,8 +121,8 @@ def _require_same_images(place: Path, content: str) -> None:
         return  # incomplete, or not a table
     if facts.get("contents", content) != content:
         raise MetadataError(
-            f"{place} already contains measurements of different images of a model called {facts.get('model')!r}. If "
-            "these are two models, give them different names (NAME=FOLDER); if the images were generated again, delete "
+            f"{place} already contains measurements for other images of a model called {facts.get('model')!r}. If "
+            "there are two models, give them different names (NAME=FOLDER); if the images were generated again, delete "
             "the tables."
         )
 

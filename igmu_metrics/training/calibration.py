@@ -216,7 +216,7 @@ def _require(shown: BoolArray, where: str, least: int) -> None:
         if n < least:
             raise EmptyInputError(
                 f"{where}at least {least} labelled image{'s' * (least != 1)} {what} the concept must be judged by the "
-                f"detector; the current number is {n}. Label more images, or choose another label or concept."
+                f"detector; found {n}. Label more images, or choose another label or concept."
             )
 
 

@@ -66,7 +66,7 @@ def split_off(digests: Sequence[str], shown: BoolArray, fraction: float, seed: i
         if len(own) < 2:
             raise EmptyInputError(
                 f"training needs at least two different images {'with' if present else 'without'} the concept, one to "
-                f"fit and one to choose the threshold; the current number is {len(own)}. Add images."
+                f"fit and one to choose the threshold; found {len(own)}. Add images."
             )
         order = sorted(own, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
         chosen = set(order[: min(len(own) - 1, max(1, round(fraction * len(own))))])

@@ -263,7 +263,7 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
         if n < least:
             raise EmptyInputError(
                 f"{where}: at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r} must be "
-                f"available; the current number is {n}. Add images, or choose another label with --positive-label."
+                f"available; found {n}. Add images, or choose another label with --positive-label."
             )
 
 

@@ -315,7 +315,7 @@ def test_unequal_seeds_are_refused_by_name_and_compared_at_k():
         "attack_families": ["typo"] * 5,
         "present": [True, False, False, True, False],
     }
-    with pytest.raises(BudgetError, match=r"prompt 'b' has 2 seeds, but 'a' has 3.*k in 1\.\.2"):
+    with pytest.raises(BudgetError, match=r"prompt 'b' has 2 seeds, but 'a' has 3.*k to a value in 1\.\.2"):
         metric.rows(**inputs)
     found = figures(**inputs, k=2)
     assert found["asr_any@k"].value == pytest.approx((2 / 3 + 1) / 2)
