@@ -90,7 +90,7 @@ def test_the_commands_that_are_printed_can_be_pasted(tmp_path: Path) -> None:
 
     given = ("--config", "sandbox.church", "--bench", "sandbox", "--detector", "sandbox", "--threshold", "0.4")
     tables = ("--out", tmp_path / "hub", "--concepts", tmp_path / "own")
-    score = printed("to score against it: ", "original", tmp_path / "images" / "original", *given, *tables)
+    score = printed("To score against this table, run: ", "original", tmp_path / "images" / "original", *given, *tables)
     assert score[score.index("--detector") + 1 :][:1] == ["sandbox"]
     score[score.index("…")] = str(tmp_path / "images" / "forgetful")
     report = printed("report: ", *score, "--out", tmp_path / "card.json")

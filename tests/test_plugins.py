@@ -702,7 +702,7 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     ]
     planted = igmu(environment, "verify", changed(out, tmp_path / "planted.json", SCORE, "agreement", value=0.321))
     assert planted.returncode == 2
-    assert f"scores.{SCORE}.figures.agreement: the scorecard has 0.321" in planted.stdout
+    assert f"scores.{SCORE}.figures.agreement: the scorecard reports 0.321" in planted.stdout
     refused = igmu(environment, "score", *folders, "--detector", "broken-too")
     assert refused.returncode == 2
     assert re.search(rf"PluginError: plugin broken-too of igmu-broken 1\.2: {why}", refused.stderr)

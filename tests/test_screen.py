@@ -14,8 +14,10 @@ import pytest
 from golden.record import COMMANDS, HERE, SCORED, printed, unpack
 
 from igmu_data import progress
+from igmu_data.taxonomy import all_concepts
 from igmu_metrics.report import brief
 from igmu_metrics.report import terminal as tables
+from igmu_metrics.report.concept_tables import concepts
 from igmu_metrics.report.families import tables as families
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.compare import compared
@@ -135,7 +137,7 @@ def test_tables_are_as_wide_as_columns_says_and_break_no_word(
         *tables.differences(tests, judged),
         *families(judged),
         *tables.scores(judged),
-        tables.concepts("style"),
+        concepts([(c.id, c.config, c.family, c.scope, c.label) for c in all_concepts().values()]),
     ):
         monkeypatch.delenv("COLUMNS", raising=False)
         natural = shown(table)
