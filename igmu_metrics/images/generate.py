@@ -257,6 +257,18 @@ def draw(
     )
 
 
+def require_room(requests: Sequence[Request], pipeline: Pipeline, out: Path) -> None:
+    """Find out before any work whether `draw` can later generate these images into a folder; the folder is made.
+
+    Raises:
+        MetadataError, ChecksumError, InputError, BusyError, OutputError: as `draw`.
+    """
+    wanted = list(map(_Wanted, requests, settled(requests, pipeline)))
+    with owned(out):
+        gather(out, whole=False)
+        Folder.open(out, _facts(pipeline), {w.key: _fields(*w, FORMATS[0]) for w in wanted})
+
+
 def draw_part(
     requests: Sequence[Request], pipeline: Pipeline, out: Path, shard: tuple[int, int], **options: Any
 ) -> Drawing:

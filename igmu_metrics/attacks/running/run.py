@@ -29,7 +29,7 @@ from igmu_metrics.attacks.running.records import Attempt, Facts, RunFolder, Sear
 from igmu_metrics.attacks.running.searching import Searches
 from igmu_metrics.attacks.running.sight import Sight
 from igmu_metrics.generations import Generations, Key
-from igmu_metrics.images.generate import settled_alike
+from igmu_metrics.images.generate import require_room, settled_alike
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.networks.instruments import Detector, require_judge
 from igmu_metrics.settings import Settings
@@ -97,6 +97,9 @@ class AttackRun:
         plan = self.plan(rows)
         victim, original = (find_pipeline(m, device=self.device, dtype=self.dtype) for m in (self.model, self.original))
         settled_alike(plan.plain(), {original.name: original, victim.name: victim})
+        for images, pipeline in ((self.originals, original), (self.plains, victim)):
+            if images is not None:
+                require_room(plan.plain(), pipeline, images)
         mine: dict[str, Any] = {}
         spec = Settings(self.config, detector=self.detector).detecting()
         if spec.partition(":")[0] == "clip":
