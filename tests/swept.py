@@ -47,9 +47,11 @@ BASE: Final[dict[Words, str]] = {
     ("check",): "{card} --min unlearning_accuracy=0",
     ("paper",): "{card}",
     ("power",): "{card}",
-    (
-        "attack",
-    ): "--model sandbox:filter/church --attack pez --original sandbox:original --config sandbox.church --out {new}",
+    # The detector cannot be fetched here, so it ends what is not wrong before minutes of searching.
+    ("attack",): (
+        "--model sandbox:filter/church --attack pez --original sandbox:original --config sandbox.church --out {new}"
+        " --detector clip"
+    ),
     ("families",): "{card}",
     ("leaderboard",): "{card} --out {new}.html",
     ("verify",): "{card}",

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutOfRangeError
-from igmu_data.files import owned
+from igmu_data.files import owned, require_writable
 from igmu_data.progress import bars
 from igmu_data.schema import LARGEST_SEED, Row
 from igmu_metrics.contract import batches
@@ -258,14 +258,16 @@ def draw(
 
 
 def require_room(requests: Sequence[Request], pipeline: Pipeline, out: Path) -> None:
-    """Find out before any work whether `draw` can later generate these images into a folder; the folder is made.
+    """Find out before any work whether `draw` can later generate these images into a folder; nothing is made.
 
     Raises:
         MetadataError, ChecksumError, InputError, BusyError, OutputError: as `draw`.
     """
+    if not out.exists() and not out.is_symlink():
+        require_writable(out)
+        return
     wanted = list(map(_Wanted, requests, settled(requests, pipeline)))
     with owned(out):
-        gather(out, whole=False)
         Folder.open(out, _facts(pipeline), {w.key: _fields(*w, FORMATS[0]) for w in wanted})
 
 
