@@ -450,16 +450,16 @@ class Pace:
     Args:
         total: number of images to generate.
         clock: returns seconds, for tests.
-        write: prints the estimate.
+        write: prints the estimate; by default to stderr.
     """
 
     def __init__(
         self,
         total: int,
         clock: Callable[[], float] = time.monotonic,
-        write: Callable[[str], object] = sys.stderr.write,
+        write: Callable[[str], object] | None = None,
     ) -> None:
-        self._total, self._clock, self._write = total, clock, write
+        self._total, self._clock, self._write = total, clock, write or sys.stderr.write
         self._done, self._begun, self._said = 0, clock(), False
 
     def drawn(self, n: int) -> None:
