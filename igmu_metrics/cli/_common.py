@@ -82,6 +82,11 @@ def batch_of(given: str) -> int | str:
     return int(given)
 
 
+def bound(flag: str, text: str) -> Any:
+    """An option for bounds on metrics, `--min` or `--max`, with a help text."""
+    return typer.Option(flag, metavar="METRIC=NUMBER", help=text)
+
+
 def pairs(flag: str, given: Iterable[str], form: str) -> dict[str, str]:
     """The values of an option of the form `NAME=VALUE`, by name; of a name that is given twice, the last one.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import visible
-from igmu_metrics.cli._common import Cards, document, say
+from igmu_metrics.cli._common import Cards, bound, document, say
 from igmu_metrics.cli._json import noted
 
 if TYPE_CHECKING:
@@ -18,19 +18,11 @@ def check(
     cards: Cards,
     at_least: Annotated[
         list[str] | None,
-        typer.Option(
-            "--min",
-            metavar="METRIC=NUMBER",
-            help="Lowest value that the metric, or coverage, may have; repeat for several metrics.",
-        ),
+        bound("--min", "Lowest value that the metric, or coverage, may have; repeat for several metrics."),
     ] = None,
     at_most: Annotated[
         list[str] | None,
-        typer.Option(
-            "--max",
-            metavar="METRIC=NUMBER",
-            help="Highest value that the metric, or failed, may have; repeat for several metrics.",
-        ),
+        bound("--max", "Highest value that the metric, or failed, may have; repeat for several metrics."),
     ] = None,
 ) -> Met:
     """Check scorecards against bounds, for continuous integration: print one line per bound and set the exit code.

@@ -23,6 +23,7 @@ from igmu_metrics.cli._common import (
     Verbose,
     Workers,
     batch_of,
+    bound,
     option,
     own_concepts,
     ray_wanted,
@@ -92,18 +93,16 @@ def run(
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        typer.Option(
+        bound(
             "--min",
-            metavar="METRIC=NUMBER",
-            help="Lower bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
+            "Lower bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
         ),
     ] = None,
     at_most: Annotated[
         list[str] | None,
-        typer.Option(
+        bound(
             "--max",
-            metavar="METRIC=NUMBER",
-            help="Upper bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
+            "Upper bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
         ),
     ] = None,
     max_images: Annotated[
