@@ -497,8 +497,8 @@ def test_forget_score_and_its_aspects(prompts: int) -> None:
         table = forget_score.rows(**given)
         figures, draws, n = aspect_figures(judged_rows(table).with_facts(k=table.facts["k"]), i, 1000)
         parts = {name: figures[name] for name in ("forgetting", "robustness", "preservation")}
-        parts |= {"alignment": Estimate(0.9), "quality": Estimate(0.8)}  # without an interval: held fixed
-        whole = combine(parts, draws, n)
+        parts |= {"alignment": Estimate(0.9, (0.9, 0.9)), "quality": Estimate(0.8, (0.8, 0.8))}  # held fixed
+        whole = combine(parts, draws, n, (0, 0))
         score = 5 / (sum(1 / truth[k] for k in ("forgetting", "robustness", "preservation")) + 1 / 0.9 + 1 / 0.8)
         for name, estimate, value in [
             *((k, figures[k], truth[k]) for k in ("forgetting", "robustness", "preservation")),

@@ -367,6 +367,20 @@ def test_agreeing_prompts_are_one_trial_each():
     assert "20 prompts" in estimate.reason
 
 
+@given(clusters=st.integers(5, 40), seeds=st.integers(2, 9), deviating=st.integers(1, 3), groups=st.integers(1, 4))
+def test_a_deviating_image_never_rules_out_what_none_would_allow(clusters, seeds, deviating, groups):
+    """Otherwise a bound that a perfect model does not meet would be met by a slightly worse one."""
+    prompts = np.repeat(np.arange(clusters), seeds)
+    values = np.zeros(len(prompts))
+    group = np.tile(np.arange(seeds) % groups, clusters)
+    perfect = mean_estimate(values, prompts, groups=group)
+    values[:deviating] = 1
+    slightly_worse = mean_estimate(values, prompts, groups=group)
+    assert slightly_worse.interval[1] >= perfect.interval[1]
+    mirrored = mean_estimate(1 - values, prompts, groups=group)
+    assert mirrored.interval == pytest.approx([1 - end for end in reversed(slightly_worse.interval)])
+
+
 def test_from_five_prompts_on_their_spread_is_told():
     """At the boundary itself: four prompts count as one trial each, and say so."""
     four, five = (mean_estimate(np.tile([1, 0], n), np.repeat(np.arange(n), 2)) for n in (4, 5))

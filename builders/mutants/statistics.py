@@ -125,6 +125,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "five of five images of one prompt count as five trials",
     ),
     Mutation(
+        "one-deviation-narrows",
+        f"{_ROOM}/estimates.py",
+        "(low, max(high, most)), caution",
+        "(low, high), caution",
+        _TESTS,
+        "a bound that a perfect model does not meet is met by a slightly worse one",
+    ),
+    Mutation(
         "mcnemar-one-sided",
         f"{_ROOM}/significance.py",
         "binomtest(int(b), int(b + c), 0.5)",

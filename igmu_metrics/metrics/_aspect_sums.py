@@ -1,8 +1,9 @@
 """The aspects of the forget score from sums over prompts: one function for the value and for every resample.
 
-Each prompt belongs to one *stratum*, and strata are resampled separately: the forget rows, each attack family, each
-retain concept of the near, far and in-prompt probes, and the remaining retain rows. The columns below are sums over a
-prompt, so that the aspects of 2,000 resamples take a few divisions of (resamples, strata) arrays.
+Each prompt belongs to one *stratum*: the forget rows, an attack family, a retain concept of the near, far or in-prompt
+probe, or the remaining retain rows. Strata are resampled separately, except that adversarial prompts are resampled
+together with the plain prompt from which they were made. The columns below are sums over a prompt, so that the aspects
+of 2,000 resamples take a few divisions of (resamples, strata) arrays.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from igmu_data.schema import IN_PROMPT
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
 from igmu_metrics.metrics._attack_table import chances
-from igmu_metrics.statistics import cluster_sums
+from igmu_metrics.statistics import cluster_sums, resample
 
 # Columns of the sums. Forget rows: concept gone, generations. Adversarial rows: chance that all k tries fail, prompts.
 # Retain rows: own concept shown by the unlearned model, generations, own concept shown by the original.
@@ -35,12 +36,14 @@ class Sums:
         sums: (prompts, 5) columns as named in this module.
         kind: (prompts,) one of forget, adversarial, near, far, in-prompt, retain.
         part: (prompts,) attack family or own concept, "" if there is none.
+        source: (prompts,) the prompt from which an adversarial prompt was made, or the prompt itself.
     """
 
     prompt: npt.NDArray[np.str_]
     sums: FloatArray
     kind: npt.NDArray[np.str_]
     part: npt.NDArray[np.str_]
+    source: npt.NDArray[np.str_]
 
     @property
     def strata(self) -> npt.NDArray[np.str_]:
@@ -56,6 +59,28 @@ class Sums:
     def totals(self) -> FloatArray:
         """(1, strata, 5) sums over everything: the original sample."""
         return cluster_sums(self.strata, *self.sums.T)[None]
+
+    def resampled(self, seed: int, resamples: int) -> FloatArray:
+        """(resamples, strata, 5) sums over resampled prompts; a source prompt brings the attacks made from it."""
+        names, stratum = np.unique(self.strata, return_inverse=True)
+        out = np.zeros((resamples, len(names), self.sums.shape[1]))
+        target = np.isin(self.kind, (FORGET, ATTACK))
+        if not target.all():
+            alone = ~target
+            out[:, np.unique(stratum[alone])] = resample(
+                self.sums[alone], strata=self.strata[alone], seed=seed, resamples=resamples
+            )
+        if target.any():
+            cells, cell = np.unique(stratum[target], return_inverse=True)
+            sources, first, source = np.unique(self.source[target], return_index=True, return_inverse=True)
+            sums = np.zeros((len(sources), len(cells), self.sums.shape[1]))
+            np.add.at(sums, (source, cell), self.sums[target])
+            # Prompts without relatives keep their stratum, and those with attacks are one stratum.
+            related = np.isin(sources, self.source[self.source != self.prompt])
+            strata = np.where(related, "source", self.strata[target][first])
+            totals = resample(sums.reshape(len(sources), -1), strata=strata, seed=seed + 1, resamples=resamples)
+            out[:, cells] = totals.sum(axis=1).reshape(resamples, *sums.shape[1:])
+        return out
 
 
 def preservation_of(probe: str) -> str:
@@ -108,7 +133,7 @@ def prompt_sums(rows: Generations) -> Sums:
     kind = np.where(probed, probe, split)
     part = np.select([attacked, probed], [rows["attack_family"][first], own], "")
     says = (sums[:, COUNT] > 0) | (sums[:, PAIRS] > 0)
-    return Sums(ids[says], sums[says], kind[says], part[says])
+    return Sums(ids[says], sums[says], kind[says], part[says], rows["source"][first][says])
 
 
 def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[str]) -> dict[str, FloatArray]:

@@ -15,6 +15,7 @@ from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Table
 from igmu_metrics.distances.quality import SeedPairs, quality_coverage, quality_frechet, seed_halves
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspect_sums import (
+    ATTACK,
     FAR,
     LOSS,
     PAIRS,
@@ -34,7 +35,6 @@ from igmu_metrics.statistics import (
     paired_ratio,
     percentile_interval,
     product_of_ratios,
-    resample,
     studentized,
 )
 from igmu_metrics.statistics.estimates import MIN_CLUSTERS
@@ -48,14 +48,18 @@ _WITHIN = ("quality_within", "quality_fidelity", "quality_diversity")
 def judged_rows(table: Table) -> Generations:
     """The table in the form that the aspects use, sorted by id and seed.
 
-    It has `shown`, `judged`, `judged_before` and `drawn` (shown by the original); with alignments also `paired` and
-    `loss`; with features also `featured`.
+    It has `source` (the prompt from which an adversarial prompt was made, or the prompt itself), `shown`, `judged`,
+    `judged_before` and `drawn` (shown by the original); with alignments also `paired` and `loss`; with features also
+    `featured`.
     """
     order = np.lexsort((table["seed"], table["id"]))
     given = {name: table[name][order] for name in ("id", "seed", "split", "probe", "attack_family")}
     given["attack_family"] = np.where(given["attack_family"] == "", "unknown", given["attack_family"])
     present, before = table["present"][order], table["present_original"][order]
+    attacked = given["split"] == "adversarial"
+    source = table["attack_source_id"][order] if "attack_source_id" in table else np.full(len(order), "")
     columns: dict[str, Any] = given | {
+        "source": np.where(attacked & (source != ""), source, given["id"]),
         "own_concept": np.where(given["split"] == "retain", table["own_concept"][order], ""),
         "shown": np.ma.filled(present, False),
         "drawn": np.ma.filled(before, False),
@@ -83,8 +87,8 @@ def aspect_figures(
     """All aspects except quality.
 
     Returns:
-        Estimates by name; the resampled values of aspects that have an interval and vary over at least five prompts,
-        stretched to that interval; the smallest number of prompts of any of these.
+        Estimates by name; the resampled values of aspects that have an interval and vary over at least five prompts
+        (for robustness, source prompts), stretched to that interval; the smallest number of these prompts.
     """
     sums = prompt_sums(rows)
     drawn = rows["judged"] & rows["judged_before"] & rows["drawn"]
@@ -98,8 +102,7 @@ def aspect_figures(
     values = aspects(sums.totals() if len(sums.sums) else empty, sums.layout, used)
     resampled = {}
     if len(sums.sums):
-        totals = resample(sums.sums, strata=sums.strata, seed=seed, resamples=resamples)
-        resampled = aspects(totals, sums.layout, used)
+        resampled = aspects(sums.resampled(seed, resamples), sums.layout, used)
     kept = rows["judged"] & rows["judged_before"] & (rows["own_concept"] != "")
     ratios = {}
     for p in PROBES:
@@ -120,10 +123,11 @@ def aspect_figures(
     draws = {}
     behind = [len(sums.sums)]
     for name in ("forgetting", "robustness", "preservation", "alignment"):
-        enough = out[name].interval is not None and out[name].n_prompts >= MIN_CLUSTERS
+        units = len(np.unique(sums.source[sums.kind == ATTACK])) if name == "robustness" else out[name].n_prompts
+        enough = out[name].interval is not None and units >= MIN_CLUSTERS
         if enough and np.nanmax(resampled[name]) - np.nanmin(resampled[name]) > 1e-12:
             draws[name] = _stretched(resampled[name], out[name])
-            behind.append(out[name].n_prompts)
+            behind.append(units)
     return out, draws, max(2, min(behind))
 
 
@@ -150,7 +154,7 @@ def quality_figures(rows: Generations, seed: int, resamples: int) -> dict[str, E
         try:
             value = quality(before, after, halves)
             reason = (
-                "no interval, because it is treated as fixed"
+                "no interval, because resampling repeats images, which shifts it"
                 if value == value
                 else "the two halves of the original's images do not cover each other"
             )
@@ -177,35 +181,48 @@ def _within(pairs: SeedPairs, n: int, seed: int, resamples: int) -> dict[str, Es
     return out
 
 
-def combine(parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: int) -> Estimate:
+def counted(rows: Generations) -> tuple[int, int]:
+    """Number of prompts and of generations that contribute to any aspect of the forget score."""
+    retain = rows["split"] == "retain"
+    used = rows["judged"] & rows["judged_before"] & np.where(retain, rows["own_concept"] != "", rows["drawn"])
+    if "paired" in rows:
+        used = used | (rows["paired"] & retain)
+    if "featured" in rows:
+        used = used | (rows["featured"] & retain & (rows["probe"] != IN_PROMPT))
+    return len(np.unique(rows["id"][used])), int(used.sum())
+
+
+def combine(
+    parts: Mapping[str, Estimate], draws: Mapping[str, FloatArray], n: int, counts: tuple[int, int]
+) -> Estimate:
     """Harmonic mean of the aspects, with an interval from their resampled values.
 
     Args:
         parts: the aspects.
-        draws: (resamples,) values of aspects that can be resampled; the others contribute the ends of their intervals.
+        draws: (resamples,) values of aspects that can be resampled. The others contribute the ends of their intervals,
+            or 0 and 1 if they have none.
         n: number of prompts that were resampled, for the expansion of the percentiles.
+        counts: number of prompts and of generations behind the score (`counted`).
 
     Returns:
         The score; NaN with the names of missing aspects if there are any.
     """
-    n_prompts, n_generations = (
-        sum(getattr(p, what) for p in parts.values()) for what in ("n_prompts", "n_generations")
-    )
     missing = [f"{name} ({part.reason})" for name, part in parts.items() if part.value != part.value]
     if missing:
-        return Estimate(_NAN, None, n_prompts, n_generations, f"missing: {'; '.join(missing)}")
+        return Estimate(_NAN, None, *counts, f"missing: {'; '.join(missing)}")
     value = float(harmonic_mean([part.value for part in parts.values()]))
     resamples = max((len(d) for d in draws.values()), default=1)
     ends = []
     for end in (0, 1):
         columns = [
-            draws[name] if name in draws else np.full(resamples, (part.interval or (part.value, part.value))[end])
+            draws[name] if name in draws else np.full(resamples, (part.interval or (0.0, 1.0))[end])
             for name, part in parts.items()
         ]
         ends.append(percentile_interval(harmonic_mean(np.stack(columns, axis=1)), n)[end])
-    fixed = [name for name, part in parts.items() if part.interval is None]
-    caution = f"the interval treats {', '.join(fixed)} as fixed" if fixed else ""
-    return Estimate(value, (ends[0], ends[1]), n_prompts, n_generations, caution)
+    # What is unknown about an aspect is unknown about the score: its value alone would pass for exact.
+    blind = [f"{name} ({part.reason})" for name, part in parts.items() if part.interval is None]
+    caution = f"the interval allows any value from 0 to 1 for {'; '.join(blind)}" if blind else ""
+    return Estimate(value, (ends[0], ends[1]), *counts, caution)
 
 
 def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
@@ -229,11 +246,13 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
     n = np.bincount(prompt, attack, minlength=len(ids)).astype(np.float64)
     hits = np.bincount(prompt, attack & rows["shown"], minlength=len(ids)).astype(np.float64)
     tried = np.flatnonzero(n > 0)
+    source = rows["source"][first][tried]
     family: npt.NDArray[np.str_] = rows["attack_family"][first]
     robust = mean_estimate(
         1.0 - chances(hits, n, int(rows.facts["k"]))[tried],
-        tried,
+        source,
         groups=family[tried],
+        prompts=tried,
         generations=int(n.sum()),
         empty=f"no judged adversarial {which}",
     )

@@ -39,7 +39,7 @@ from igmu_metrics.statistics import validation
 
 INFO = MetricInfo(
     name="attack_success_rate",
-    version=2,
+    version=3,
     title="Attack success rate",
     summary="How often adversarial prompts bring the forgotten concept back, by attack family.",
     headline="asr_any@k",

@@ -42,7 +42,7 @@ from igmu_metrics.statistics import effective_trials, mean_estimate, rogan_glade
 
 INFO = MetricInfo(
     name="concept_accuracy",
-    version=3,
+    version=4,
     title="Concept accuracy",
     summary="How often the target concept is gone, and how often other concepts are still generated.",
     headline="unlearning_accuracy",

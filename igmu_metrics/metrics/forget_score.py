@@ -22,12 +22,16 @@ Conventions: each row is one prompt and seed, for which both models generated an
 If an aspect is zero, the score is zero. If an aspect is missing, the score is NaN, and `reason` names the aspect. The
 score depends only on this model and the original.
 
-For the interval, prompts are resampled within the forget rows, each attack family and each retain concept, and the
-results are stretched to the intervals of the single aspects. Quality, and any aspect that does not vary over the
-resamples or has fewer than five prompts, contributes the low end of its interval to the low end and the high end to the
-high end. Since the harmonic mean increases with each aspect, the interval is valid but may be wide. The candidates
-`coverage` and `frechet` have no interval and are treated as fixed, because sampling with replacement repeats images,
-which shifts both.
+Adversarial prompts made from the same plain prompt are not independent. The unit of the interval of robustness is
+therefore the source prompt, if it is given.
+
+For the interval of the score, prompts are resampled within the forget rows and each retain concept, plain prompts
+together with the adversarial prompts made from them, and the results are stretched to the intervals of the single
+aspects. Quality, and any aspect that does not vary over the resamples or has fewer than five prompts, contributes the
+low end of its interval to the low end and the high end to the high end. Since the harmonic mean increases with each
+aspect, the interval is valid but may be wide. An aspect without an interval, such as quality with fewer than twenty
+prompts or the candidates `coverage` and `frechet`, contributes 0 to the low end and 1 to the high end: the low end of
+the score is then 0, and `reason` says why.
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import known_ids
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import ORIGINAL, Generations
-from igmu_metrics.metrics._aspects import aspect_figures, combine, judged_rows, quality_figures
+from igmu_metrics.metrics._aspects import aspect_figures, combine, counted, judged_rows, quality_figures
 from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.metrics._rows import require_apart, taking_lists
 from igmu_metrics.statistics import validation
@@ -53,7 +57,7 @@ ASPECTS = ("forgetting", "robustness", "preservation", "alignment", "quality")
 
 INFO = MetricInfo(
     name="forget_score",
-    version=4,
+    version=5,
     title="Forget score",
     summary="Harmonic mean of forgetting, robustness, preservation, alignment and quality.",
     headline="forget_score",
@@ -90,8 +94,9 @@ INFO = MetricInfo(
     },
 )
 NEEDS = ("id", "seed", "split", "probe", "own_concept", "attack_family", "present", "present_original")
-USES = tuple(
-    f"{name}{suffix}" for name in ("stripped_alignment", "features", "clip_features") for suffix in ("", ORIGINAL)
+USES = (
+    "attack_source_id",
+    *(f"{name}{suffix}" for name in ("stripped_alignment", "features", "clip_features") for suffix in ("", ORIGINAL)),
 )
 
 
@@ -106,6 +111,7 @@ def rows(
     attack_families: Sequence[str | None],
     present: Any,
     original_present: Any,
+    source_ids: Sequence[str | None] | None = None,
     alignment: Any = None,
     original_alignment: Any = None,
     features: Any = None,
@@ -127,6 +133,8 @@ def rows(
         present: (n,) whether the target (in retain rows: the own concept) is visible in the unlearned model's image;
             None or masked if unclear or if there is no own concept; may be probabilities if `threshold` is given.
         original_present: (n,) like `present`, for the original model's image.
+        source_ids: (n,) plain prompt from which an adversarial prompt was made, because prompts made from the same one
+            are not independent; None if there is none or it is unknown; ignored in other rows.
         alignment: (n,) cosine of the unlearned model's image with the stripped prompt; masked if not measured.
         original_alignment: (n,) the same for the original model's image; give both or neither.
         features: (n, d) features of the unlearned model's images; only used in retain rows; masked rows are left out.
@@ -136,8 +144,8 @@ def rows(
         threshold: p ≥ threshold counts as present.
 
     Returns:
-        A table with `id`, `seed`, `split`, `probe`, `own_concept`, `attack_family`, and for both models `present` and
-        possibly `stripped_alignment` and `features`.
+        A table with `id`, `seed`, `split`, `probe`, `own_concept`, `attack_family`, possibly `attack_source_id`, and
+        for both models `present` and possibly `stripped_alignment` and `features`.
 
     Raises:
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: values that cannot be scored.
@@ -162,6 +170,7 @@ def rows(
         attack_families=attack_families,
         present=present,
         original_present=original_present,
+        source_ids=source_ids,
         alignment=alignment,
         original_alignment=original_alignment,
         features=features,
@@ -182,6 +191,11 @@ def rows(
         "present": validation.decisions("present", present, threshold),
         "present_original": validation.decisions("original_present", original_present, threshold),
     }
+    if source_ids is not None:
+        named = np.array([source is not None for source in source_ids]) & attacked
+        sources = validation.texts("source_ids", ["-" if source is None else source for source in source_ids])
+        columns["attack_source_id"] = np.where(named, sources, "")
+        validation.constant_within(columns["id"], source_ids=columns["attack_source_id"])
     require_spelled("own_concepts", set(columns["own_concept"].tolist()), known_ids())
     validation.unique_keys(id=columns["id"], seed=columns["seed"])
     validation.constant_within(
@@ -248,7 +262,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     figures, draws, n = aspect_figures(rows, seed, resamples)
     figures |= quality_figures(rows, seed, resamples)
     figures["quality"] = figures[f"quality_{settings['quality']}"]
-    headline = combine({name: figures[name] for name in ASPECTS}, draws, n)
+    headline = combine({name: figures[name] for name in ASPECTS}, draws, n, counted(rows))
     figures = {INFO.headline: headline} | figures
     # A retain row without a concept of its own is not unclear, since no detector was asked about it.
     asked = (rows["split"] != "retain") | (rows["own_concept"] != "")

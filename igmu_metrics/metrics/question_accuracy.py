@@ -29,7 +29,7 @@ from igmu_metrics.statistics import cluster_sums, mean_estimate, product_of_rati
 
 INFO = MetricInfo(
     name="question_accuracy",
-    version=1,
+    version=2,
     title="Question accuracy",
     summary="Share of questions about images for general prompts that were answered as intended, relative to the "
     "original.",

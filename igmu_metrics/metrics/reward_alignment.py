@@ -28,7 +28,7 @@ from igmu_metrics.statistics import mean_estimate, validation
 
 INFO = MetricInfo(
     name="reward_alignment",
-    version=1,
+    version=2,
     title="Reward alignment",
     summary="How much unlearning changed the score that a preference model gives to images and prompts.",
     headline="reward_change",

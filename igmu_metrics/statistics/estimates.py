@@ -11,7 +11,8 @@ Which interval is used, and why:
   coverage is 89..95 %, and that of this method 93..97 %.
 - **All prompts agree, or there are fewer than five**: their spread carries no information. Each prompt then counts as
   one trial; there are 1/Σw² of them, where w is the weight of each prompt in the mean. This is the worst case of
-  dependence within prompts, so the interval is valid but wide, and `reason` says so.
+  dependence within prompts, so the interval is valid but wide, and `reason` says so. If a few prompts deviate from the
+  rest, the interval reaches at least as far as if none did.
 - **Macro means over concepts: the concept is the unit.** V is the larger of two estimates: from the spread between
   concepts, with Student's quantile for their number, and from the prompts within them. Fewer than ten concepts can
   agree by chance even if concepts differ a lot (coverage of 88..93 % with five to eight concepts), so only the second
@@ -216,4 +217,7 @@ def _interval(
 
             variance, z = among, float(stdtrit(mean.n_groups - 1, (1 + confidence()) / 2))
     trials = mean.value * (1 - mean.value) / variance
-    return mean.value, score_interval(mean.value * trials, trials, z), caution
+    low, high = score_interval(mean.value * trials, trials, z)
+    # A value that no prompt's disagreement would rule out is not ruled out by that of one prompt.
+    least, most = wilson(mean.prompts, mean.prompts)[0], wilson(0, mean.prompts)[1]
+    return mean.value, (min(low, least), high) if mean.value > 0.5 else (low, max(high, most)), caution

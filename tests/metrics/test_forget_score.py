@@ -22,6 +22,7 @@ from igmu_data.schema import ASIDE
 from igmu_metrics import score as api_score
 from igmu_metrics.contract import Metric
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
+from igmu_metrics.metrics import attack_success_rate
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.metrics._aspects import aspect_figures, judged_rows
@@ -180,7 +181,7 @@ def test_every_aspect_follows_its_definition(seed):
     score = found["forget_score"]
     assert score.value == pytest.approx(mean)
     assert score.interval[0] < score.value < score.interval[1]
-    assert "quality as fixed" in score.reason
+    assert "any value from 0 to 1 for quality" in score.reason
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -200,6 +201,75 @@ def test_the_middle_of_what_is_resampled_is_the_aspects_own_interval():
     assert {"forgetting", "robustness", "preservation", "alignment"} == draws.keys()
     for name, values in draws.items():
         assert np.quantile(values, [0.025, 0.975]) == pytest.approx(found[name].interval, abs=0.01), name
+
+
+def reworded(copies=4):
+    """Each attack rewords one of three plain prompts; rewordings of one prompt succeed or fail together."""
+    plan = [("forget", "direct", "object/church", None, None)] * 3
+    plan += [("adversarial", "attack", None, ("typo", "synonym")[i % 2], f"{i % 6 // 2:02d}") for i in range(6 * copies)]
+    plan += [("retain", "far", "object/cat", None, None)] * 4
+    rows = [(f"{i:02d}", seed, *each) for i, each in enumerate(plan) for seed in range(2)]
+    ids, seeds, splits, probes, own, families, sources = (list(column) for column in zip(*rows, strict=True))
+    present = [split == "retain" or source == "01" for split, source in zip(splits, sources, strict=True)]
+    columns = {"ids": ids, "seeds": seeds, "splits": splits, "probes": probes, "own_concepts": own}
+    present = {"present": present, "original_present": [True] * len(ids)}
+    return columns | present | {"attack_families": families, "source_ids": sources}
+
+
+def test_rewordings_of_one_prompt_are_one_unit_of_robustness():
+    inputs = reworded()
+    with_sources = figures(inputs)["robustness"]
+    without = figures({name: column for name, column in inputs.items() if name != "source_ids"})["robustness"]
+    assert with_sources.value == without.value == pytest.approx(2 / 3)
+    assert with_sources.n_prompts == without.n_prompts == 24
+    assert np.ptp(with_sources.interval) > 2 * np.ptp(without.interval)  # three units, and not 24
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+def test_robustness_and_attack_success_have_the_same_interval(copies):
+    """One minus the other: the value, the unit and the interval of two metrics of the same images."""
+    inputs = reworded(copies)
+    at = [i for i, split in enumerate(inputs["splits"]) if split == "adversarial"]
+    names = ("ids", "seeds", "attack_families", "present", "original_present", "source_ids")
+    attacked = {name: [inputs[name][i] for i in at] for name in names}
+    result = attack_success_rate.score(attack_success_rate.rows(**attacked))
+    success, robustness = result.figures["conditional_asr_any@k_family_mean"], figures(inputs)["robustness"]
+    assert robustness.value == pytest.approx(1 - success.value)
+    assert robustness.interval == pytest.approx([1 - end for end in reversed(success.interval)])
+
+
+def test_attacks_are_resampled_with_their_source_prompt():
+    """A prompt and its rewordings are shown together or not at all: in every resample, as much is gone of both."""
+    inputs = reworded()
+    present = [
+        split == "retain" or (source or row) == "01"
+        for row, split, source in zip(inputs["ids"], inputs["splits"], inputs["source_ids"], strict=True)
+    ]
+    sums = prompt_sums(judged_rows(metric.rows(**inputs | {"present": present})).with_facts(k=2))
+    found = aspects(sums.resampled(0, 200), sums.layout, ("far",))
+    assert np.ptp(found["forgetting"]) > 0.5
+    np.testing.assert_allclose(found["forgetting"], found["robustness"])
+
+
+def test_an_aspect_without_an_interval_can_be_anything():
+    """Quality of fewer than twenty prompts is not exact: nothing is known of the score but that it may be zero."""
+    inputs = unlearned(benchmark())
+    found = figures(inputs)
+    assert found["quality"].interval is None
+    score, known = found["forget_score"], [found[name] for name in ASPECTS if name != "quality"]
+    assert score.interval[0] == 0.0
+    highest = 5 / (sum(1 / each.interval[1] for each in known) + 1)
+    assert score.value < score.interval[1] <= highest + 1e-9
+    assert "any value from 0 to 1 for quality (no interval, because there are fewer than 20 prompts)" in score.reason
+
+
+def test_a_prompt_of_several_aspects_is_counted_once():
+    inputs = unlearned(benchmark(drawn=1.0))
+    keep = [i for i, probe in enumerate(inputs["probes"]) if probe != "in-prompt"]
+    inputs = {n: c[keep] if isinstance(c, np.ndarray) else [c[i] for i in keep] for n, c in inputs.items()}
+    found = figures(inputs)["forget_score"]
+    assert found.n_prompts == len(set(inputs["ids"]))
+    assert found.n_generations <= len(inputs["ids"])
 
 
 def test_families_of_attacks_weigh_the_same_whatever_their_prompts():
