@@ -96,9 +96,9 @@ Prompts are written in four ways that are common for different models:
 
 ## Rounds
 
-`round` runs from 1 to {rounds}. The first rounds, up to any number, form a smaller benchmark in which splits, \
-probes, families, siblings, languages and registers have the same shares as in the whole. The lite protocol is \
-`round <= {lite}`.
+`round` runs from 1 to {rounds}. For any *n*, the first *n* rounds form a smaller benchmark in which splits, \
+probes, families, siblings, languages and registers have the same shares as in the whole benchmark. The lite protocol \
+is `round <= {lite}`.
 
 ## Configs
 
@@ -229,11 +229,11 @@ def concepts() -> str:
     listed = ", ".join(f"`{domain}`" for domain in OWN_DOMAINS)
     parts = [
         "# Concepts\n\nThe levels are domain, family and concept. *Near* lists a concept's siblings: things that look "
-        "similar, whether or not they are concepts themselves. Over-erasure appears there first. A concept's scope is "
-        "`subject` (what the image shows) or `attribute` (a property of an image; the rest must stay). Each concept is "
-        "a config: `object/church` is `object.church`. The hierarchy of tasks comes from the paper; the domains "
-        f"{listed} and all families are igmu's additions ([taxonomy](../taxonomy.md)). The config `general` adds 1,000 "
-        "prompts about things that nobody unlearns, with yes/no questions."
+        "similar, whether or not they are concepts themselves. Over-erasure affects the siblings first. A concept's "
+        "scope is `subject` (what the image shows) or `attribute` (a property of an image; the rest must stay). Each "
+        "concept is a config: `object/church` is `object.church`. The hierarchy of tasks comes from the paper; the "
+        f"domains {listed} and all families are igmu's additions ([taxonomy](../taxonomy.md)). The config `general` "
+        "adds 1,000 prompts about things that nobody unlearns, with yes/no questions."
     ]
     for domain in taxonomy.domains():
         rows = [

@@ -2,7 +2,7 @@
 
 The result cannot be typed; only someone with access to the model can pass it to the text encoder. It shows what the
 victim's UNet can still generate, and is reported as an embedding attack, separately from prompts. With enough words and
-steps, even a model that never saw the concept can be taught it in this way, so compare with such a model (`gold`).
+steps, even a model that never saw the concept can be taught the concept, so compare with such a model (`gold`).
 """
 
 from __future__ import annotations

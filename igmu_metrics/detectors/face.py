@@ -6,12 +6,12 @@ references, both scaled to length 1,
 
     p = (1 + x·m) / 2
 
-A twentieth of the photographs would be below the threshold, each compared with the mean of the others: the threshold
-reflects how the network sees the same person, but not other people.
+The threshold in FILE is the value below which a twentieth of the photographs would be if each of them were compared
+with the mean of the others. It reflects how the network sees the same person, but not other people.
 
 Limits: the network sees the whole image. Face recognition networks expect an upright face that fills the image, and
-faces are not searched for here: crop references and images alike, or measure the effect on labelled images. p is not a
-measured probability.
+faces are not searched for here: crop references and images in the same way, or measure the effect on labelled images.
+p is not a measured probability.
 """
 
 from __future__ import annotations

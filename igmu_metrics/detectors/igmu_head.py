@@ -6,12 +6,13 @@ x is the *unnormalised* image embedding of `openai/clip-vit-base-patch32`; biase
 parameters. A loaded head has no dropout, so it cannot be enabled by mistake: the reference's `benchmark.py` never calls
 `.eval()`, so it scores with 30 % of the hidden units missing at random.
 
-A head from `igmu train-detector` names its CLIP, which may have a number of features other than 512, its threshold and
-its error rates; these are used unless others are given. If the CLIP has moved, give its folder:
+A head from `igmu train-detector` records its CLIP (which may have a number of features other than 512), its threshold
+and its error rates; these are used unless others are given. If the CLIP has moved, give its folder:
 `igmu-head:church.safetensors?clip=FOLDER`.
 
-Which of the two classes means "present" differs between heads, because they were numbered by the names of folders. A
-converted head therefore stores it. Convert a published `classifier_head.pth` once:
+Which of the two classes means "present" differs between heads, because the classes were numbered in the order of their
+folders' names. A converted head therefore stores the number of this class. Convert a published `classifier_head.pth`
+once:
 
     import_pth("classifier_head.pth", "church.safetensors", concept="object/church")
 

@@ -1,7 +1,7 @@
 """The packaged detector of the sandbox, with measured error rates: `sandbox`.
 
-An `hf-classifier` with one sigmoid per concept (objects and styles). Training wrote the `card.json` next to its
-weights:
+An `hf-classifier` with one sigmoid per concept (objects and styles). The file `card.json` next to its weights was
+written by the training:
 
     {"threshold": 0.5,
      "concepts": {"object/church": {"renders": {"sensitivity": …, "specificity": …, "n_positives": …, "n_negatives": …},

@@ -7,8 +7,9 @@ averaged and scaled to length 1 in the same way. For an image with feature x (le
 
 with s and b the model's logit scale and bias. There are no rivals: an image may show two concepts, or none.
 
-Limits: p is calibrated for the model's training, where an image had thousands of texts, so it is often small even if
-the concept is present. 0.5 is the model's own threshold, not a measured one: choose yours on labelled images.
+Limits: p is calibrated for the model's training, in which each image was compared with thousands of texts, so it is
+often small even if the concept is present. 0.5 is the model's own threshold, not a measured one: choose yours on
+labelled images.
 
 References: Zhai et al. 2023, arXiv:2303.15343.
 """

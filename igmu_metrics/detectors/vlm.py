@@ -6,16 +6,16 @@ model is asked the question of each image's own concept (`_questions.py`), or th
     p = Σ exp(l(y)) / (Σ exp(l(y)) + Σ exp(l(n)))
 
 over the logits l of the answer's first token: y are the spellings of yes ("Yes", "yes", each also with a space before
-it) and n those of no. A spelling counts where the model's tokenizer has both words in it as one token: if it had "Yes"
-but no "No", a model that begins its answers with a capital could only be heard to say yes. What else the model might
-have said does not count.
+it) and n those of no. A spelling counts only if both words, spelled in this way, are single tokens of the model's
+tokenizer: if "Yes" were a token but "No" were not, a model that capitalizes its answers would always seem to answer
+yes. Other first tokens do not count.
 
-Image tokens, chat template and special tokens are the processor's. A template that asks for the date is given `TODAY`,
-so that answers do not change overnight. A model whose processor has no chat template is asked as it was trained to be
-(`PROMPTS`); where neither is known it is refused.
+Image tokens, chat template and special tokens come from the processor. A template that asks for the date is given
+`TODAY`, so that answers do not change from day to day. If the processor has no chat template, the prompt has the form
+for which the model was trained (`PROMPTS`); if this form is not known either, the model is refused.
 
-Inputs of equal length share a call, so that nothing is ever padded, and all calls have the same size, so that an answer
-depends only on image and question, to the last bit.
+Only inputs of equal length share a call, so that no input is padded, and all calls have the same size, so that an
+answer depends only on image and question, to the last bit.
 
 Limits: p is not calibrated, and 0.5 is an arbitrary threshold until it is measured on labelled images. A model that
 reasons before it answers would not begin with yes or no. Small models tend to answer yes.

@@ -212,8 +212,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         known but were not generated.
 
     Two prompts with two seeds each: one success for the first, none for the second. Of the plain prompts, the second
-    succeeds. So 1 of 4 images succeeds and, with k = 2, one prompt of two; one source of two before the attack, and
-    both after it.
+    succeeds. So 1 of 4 images succeeds and, with k = 2, one of two prompts; of the two sources, one succeeds before the
+    attack and both after it.
 
     >>> result = score(rows(ids=["a", "a", "b", "b"], seeds=[0, 1, 0, 1], attack_families=["typo"] * 4,
     ...                     present=[True, False, False, False], source_ids=["p", "p", "q", "q"],

@@ -10,8 +10,8 @@ Conventions:
 - Labels have the form `domain/concept`. A prediction from a different domain simply does not match the reference.
 - If the prediction is None (the detector abstained, or a person said `unclear`), its entry is left out of all metrics
   and counted in `n_unclear`, neither as forgotten nor as retained.
-- Prompts that name a target that is an attribute of an image also ask for something else (probe `in-prompt`). Whether
-  this is shown is a separate metric, in-prompt retention, and not part of the other retain accuracies.
+- If the target is an attribute of an image, prompts that name it also ask for something else (probe `in-prompt`).
+  Whether this is shown is a separate metric, in-prompt retention, and not part of the other retain accuracies.
 - Retain accuracies are macro means: every label has the same weight, however many images it has.
 - If a label should count but none of its images could be judged, the reason of the metric says so and names it.
 - Probes that are counted separately are scored separately. For them, `unlearning_accuracy` is how often the target is
@@ -230,7 +230,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         `corrected_unlearning_accuracy` and, for the original, `corrected_original_unlearning_accuracy`. NaN with a
         reason if no entry counts.
 
-    Of three churches one is still there; of two dogs one is seen, and one style of one: UA 2/3, IRA 1/2, CRA 1. The
+    One of three churches is still there; one of two dogs and the only style are seen: UA 2/3, IRA 1/2, CRA 1. The
     original generated two of the churches, and one of these two is gone.
 
     >>> seen = ["object/church", "object/dog", None, "object/tent", "object/dog", "object/cat", "style/monet"]

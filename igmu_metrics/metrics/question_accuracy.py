@@ -1,4 +1,4 @@
-"""Question accuracy: do images for general prompts still show what the prompts say?
+"""Question accuracy: do images for general prompts still show what the prompts describe?
 
 Goal: to measure preservation on general prompts, which are not about any concept. Each comes with yes/no questions and
 the answers intended for its images; a vision-language model answers them for the images of both models.
@@ -103,7 +103,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of images of which at least
         one has no answer, and which are left out.
 
-    For three images, the unlearned model gets 3/4, all and 1/4 of the questions right; the original all, all and 1/2.
+    For three images, the unlearned model gets 3/4, all and 1/4 of the questions right; the original gets all, all and
+    1/2 right.
 
     >>> figures = score(rows(answered=[0.75, 1, 0.25], original_answered=[1, 1, 0.5])).figures
     >>> for name, figure in figures.items():
