@@ -291,7 +291,7 @@ def _attacks(rows: Sequence[Row]) -> str:
     )
     left = "\n".join(f"- `{which}: {reason}" for which, reason in _left_out({r.concept for r in rows}))
     return listed + (
-        f"\n\nIf a family has no rows for a concept, or fewer than 40, the concept's file states the reason:\n\n{left}"
+        f"\n\nIf a family has no rows for a concept, or fewer than 40, the concept file states the reason:\n\n{left}"
         if left
         else ""
     )

@@ -39,10 +39,10 @@ def corpus() -> str:
     languages = len({r.language for r in rows})
     return (
         f"The corpus has {len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}), and "
-        f"{len(rows):,} prompts ({split}) with five seeds each.\nThe corpus has {len(families)} families of attacks "
-        f"that hide the name of the concept ({', '.join(families)}) and three probes that are not attacks "
-        f"({', '.join(ASIDE)}).\nThe prompts are in {languages} languages and four styles of wording, and are divided "
-        "into ten rounds, each with a tenth of the prompts.\n"
+        f"{len(rows):,} prompts ({split}) with 5 seeds each.\nThe corpus has {len(families)} families of attacks "
+        f"that hide the name of the concept ({', '.join(families)}) and 3 probes that are not attacks "
+        f"({', '.join(ASIDE)}).\nThe prompts are in {languages} languages and 4 styles of wording, and are divided "
+        "into 10 rounds, each with a tenth of the prompts.\n"
     )
 
 
