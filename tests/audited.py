@@ -72,6 +72,7 @@ def frame(*, prompts: int = 12, seeds: int = 2) -> dict[str, Any]:
             for seed in range(seeds):
                 for name, value in (line | {"seed": seed}).items():
                     columns[name].append(value)
+    columns["source"] = [source or own for source, own in zip(columns["attack_source_id"], columns["id"], strict=True)]
     return {name: np.asarray(column) for name, column in columns.items()}
 
 

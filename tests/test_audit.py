@@ -310,7 +310,7 @@ def crooked() -> Findings:
         "gold": replace(NATURES["gold"], falls=0.95),
         "collapsed": Nature(0.0, 0.0, 1.0, 0.0, 0.0),
     }
-    return analyse(evidence(world(prompts=16, **HONEST, **wrong)), draws=12, repeats=2)
+    return analyse(evidence(world(prompts=20, **HONEST, **wrong)), draws=12, repeats=2)
 
 
 def failed(findings: Findings) -> set[str]:
