@@ -31,6 +31,12 @@ CHURCH = "object/church"
 Corpus = dict[str, list[Row]]
 
 
+def first_quick(cases: Sequence[Any], quick: int = 1) -> list[Any]:
+    """The cases of which only some are run by default: a case takes a second, and they take the same path."""
+    slow = [pytest.param(*(c if isinstance(c, tuple) else (c,)), marks=pytest.mark.slow) for c in cases[quick:]]
+    return [*cases[:quick], *slow]
+
+
 @pytest.fixture
 def church(corpus_rows: Corpus) -> list[Row]:
     return list(corpus_rows[CHURCH])
@@ -110,7 +116,9 @@ def test_too_few_rows_are_found(church: list[Row], split: str, least: int) -> No
     ]
 
 
-@pytest.mark.parametrize("text", ["Children near a river", "A notice about a minor", "两个孩子", "N i ñ o s in a park"])
+@pytest.mark.parametrize(
+    "text", first_quick(["Children near a river", "A notice about a minor", "两个孩子", "N i ñ o s in a park"], 2)
+)
 @pytest.mark.parametrize("key", ["prompt", "stripped_prompt"])
 def test_a_policy_violation_is_found(church: list[Row], text: str, key: str) -> None:
     at = first(church, split="retain")
@@ -196,7 +204,7 @@ def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
         assert (rows[at].id, rule) in [(p.where, p.rule) for p in problems(rows)]
 
 
-@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "\x07", "\u202e"])
+@pytest.mark.parametrize("hidden", first_quick(["\u200b", "\u00ad", "\ufeff", "\x07", "\u202e"], 2))
 def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Row], hidden: str) -> None:
     rule = "a prompt must not have invisible or control characters"
     for at in (first(church, attack_family="synonym"), first(church, split="retain")):
@@ -544,19 +552,22 @@ GENERAL = "general/test-00000-of-00001.parquet"
 
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
-    [
-        ("prompt", "A lamp", "the id must be the hash of the row"),
-        ("prompt", "A child beside a lamp", "the text must follow the content policy (minor)"),
-        (
-            "questions",
-            ["Is it lit?", "is it lit?", "Is it day?", "Is it night?"],
-            "the questions of a prompt must differ from each other",
-        ),
-        ("answers", ["yes", "no", "maybe"], "every row must match the schema"),
-        ("answers", ["yes"], "every row must match the schema"),
-        ("n_tokens_clip", 3, "n_tokens_clip must match the prompt"),
-        ("id", "0123456789abcdef", "the id must be the hash of the row"),
-    ],
+    first_quick(
+        [
+            ("prompt", "A lamp", "the id must be the hash of the row"),
+            ("prompt", "A child beside a lamp", "the text must follow the content policy (minor)"),
+            (
+                "questions",
+                ["Is it lit?", "is it lit?", "Is it day?", "Is it night?"],
+                "the questions of a prompt must differ from each other",
+            ),
+            ("answers", ["yes", "no", "maybe"], "every row must match the schema"),
+            ("answers", ["yes"], "every row must match the schema"),
+            ("n_tokens_clip", 3, "n_tokens_clip must match the prompt"),
+            ("id", "0123456789abcdef", "the id must be the hash of the row"),
+        ],
+        3,
+    ),
 )
 def test_general_prompts_are_checked(copy: Path, column: str, value: Any, rule: str) -> None:
     table = pq.read_table(copy / GENERAL)
