@@ -264,9 +264,7 @@ def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path,
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:
     for call in (bench_rows, load_bench):
-        with pytest.raises(
-            InputError, match=r"a revision, 'v1', is specified for the folder .*, but only repositories on"
-        ):
+        with pytest.raises(InputError, match=r"revision 'v1' is specified for the folder .*, but only repositories on"):
             call(CHURCH, bench=bench_folder, revision="v1")
 
 

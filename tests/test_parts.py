@@ -156,7 +156,7 @@ def test_parts_that_cannot_be_joined(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match=r"igmu merge .*out"):
         find(out, "metadata", {})
     draw_part(REQUESTS, fake(Fake()), out, (1, 2))
-    with pytest.raises(MetadataError, match="parts from divisions into 2 and 3 parts"):
+    with pytest.raises(MetadataError, match="parts of different divisions, into 2 and 3 parts"):
         parts.join(out)
 
 

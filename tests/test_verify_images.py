@@ -128,7 +128,7 @@ def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
     done = " ".join(done.split())
-    assert "scoring its images again gave the same lines, values and signatures" in done
+    assert "scoring the images again gave the same lines, values and signatures" in done
     assert "are not checked" in done
     told = " ".join(CliRunner().invoke(app, ["verify", "--help"], env={"COLUMNS": "200"}).output.split())
     assert "Check that scorecards are consistent" in told

@@ -179,7 +179,10 @@ Engine = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Maximum number of Ray workers; default: one per GPU; without GPUs, as many as fit."),
+    typer.Option(
+        min=1,
+        help="Maximum number of Ray workers; default: one per GPU or, without GPUs, as many as the cluster can run.",
+    ),
 ]
 Dtype = Annotated[
     str | None,

@@ -27,8 +27,8 @@ def audit(
         list[str] | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Additional metric to audit: the name of a registered metric, or a module and name in an installed "
-            "package, whose code igmu runs. Repeat this option for several metrics.",
+            help="Additional metric to audit: the name of a registered metric, or MODULE:NAME for a metric in an "
+            "installed package (igmu runs the package's code). Repeat this option for several metrics.",
         ),
     ] = None,
 ) -> Audited:

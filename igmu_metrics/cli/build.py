@@ -19,7 +19,7 @@ def build(
         typer.Option(help="Folder to write the corpus to, which --bench, load_dataset and igmu validate can read."),
     ],
 ) -> Written:
-    """Write your concepts (--concepts) as a corpus folder with prompts, dataset card, manifest and concept files."""
+    """Build a corpus folder from your concepts (--concepts): prompts, dataset card, manifest and concept files."""
     from igmu_data import build as building
     from igmu_data.media import shell
     from igmu_data.taxonomy import own_files

@@ -59,7 +59,7 @@ def original(
         str | None, typer.Option(help="Numerical precision of the model: fp32 (default), bf16 or fp16.")
     ] = None,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Allow the code that the model specifies with code= to run.")
+        bool, typer.Option("--trust-code", help="Allow igmu to run the code that the model specifies with code=.")
     ] = False,
     **settings: Any,
 ) -> Written:

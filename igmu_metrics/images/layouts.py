@@ -250,7 +250,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder} contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
+            f"{folder} contains unmerged parts ({len(parts)}). To merge them, run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(

@@ -110,7 +110,7 @@ def match(
         raise EmptyInputError(f"{folder} contains no images. Specify the folder that contains one model's images.")
     found = table or _default_table(folder)
     if unknown := columns.keys() - _COLUMNS.keys():
-        raise InputError(f"--columns assigns {min(unknown)!r}; the names are {', '.join(_COLUMNS)}. Use one of them.")
+        raise InputError(f"--columns cannot assign {min(unknown)!r}; it can only assign {', '.join(_COLUMNS)}.")
     if columns and found is None:
         raise InputError(f"--columns is given, but {folder} contains no table. Specify the table with --table.")
     listed = dict(_table(found, folder, columns)) if found else {}

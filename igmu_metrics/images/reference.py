@@ -181,7 +181,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         raise MetadataError(f"{path}: the reference table cannot be read ({error.__cause__}). {_AGAIN}") from error
     lost = [name for name in COLUMNS if name not in table]
     if lost:
-        raise MetadataError(f"{path}: the reference table lacks {', '.join(lost)}. {_AGAIN}")
+        raise MetadataError(f"{path}: the reference table does not contain {', '.join(lost)}. {_AGAIN}")
     if digest(table, facts) != facts["digest"]:
         raise ChecksumError(f"{path} has changed since it was made (its digest no longer matches). {_AGAIN}")
     _require_possible(table, facts, path)
@@ -220,7 +220,7 @@ def _facts(path: Path) -> dict[str, Any] | None:
             )
     lost = [name for name, kind in _FACTS.items() if not isinstance(facts.get(name), kind)]
     if facts[FACT] != FORMAT or lost or not all(isinstance(v, dict) for v in facts["instruments"].values()):
-        what = f"it lacks {', '.join(lost)}" if lost else f"its format is {facts[FACT]!r}"
+        what = f"it does not contain {', '.join(lost)}" if lost else f"its format is {facts[FACT]!r}"
         raise MetadataError(f"{path} is not a reference table that this version of igmu can read ({what}). {_AGAIN}")
     return {name: value for name, value in facts.items() if name != "table"}
 

@@ -104,7 +104,7 @@ def require_judge(info: InstrumentInfo, concept: str) -> None:
         known = sorted(info.concepts)
         more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
         raise InputError(
-            f"detector {info.name!r} does not judge {concept}, only {', '.join(known[:_LISTED])}{more}. Choose another "
+            f"detector {info.name!r} cannot detect {concept}, only {', '.join(known[:_LISTED])}{more}. Choose another "
             "--detector."
         )
 

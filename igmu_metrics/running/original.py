@@ -82,7 +82,7 @@ def require_alike(
         theirs = known[request.key]
         if theirs and mine != theirs:
             raise InputError(
-                f"{spec}: the original was generated with {theirs}, but the models would be generated with {mine} "
+                f"{spec}: the original's images were generated with {theirs}, but the models would use {mine} "
                 f"({how.by}; row {request.row_id!r}), and such images cannot be compared. Leave out --steps, "
                 "--guidance-scale and --size, set --dtype to that of the original, or use another original."
             )

@@ -94,7 +94,7 @@ class Looks:
         found = _NAMED.fullmatch(text)
         if found is None:
             raise InputError(
-                f"looks is {text!r}; it must have the form LOOK/PLANNED, such as 4/11 for the fourth of 11."
+                f"looks is {text!r}; it must have the form LOOK/PLANNED, such as 4/11 for the fourth of 11 checks."
             )
         return cls(int(found[1]), int(found[2]), found[3] or "")
 

@@ -262,8 +262,8 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
     for what, n in ((f"labelled {names}", int(shown.sum())), (f"not labelled {names}", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}: at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r} must be "
-                f"available; found {n}. Add images, or choose another label with --positive-label."
+                f"{where}: at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r} are "
+                f"required; found {n}. Add images, or choose another label with --positive-label."
             )
 
 

@@ -128,9 +128,10 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
             seen, p, status, asked = g.values()
             unjudged = (BLANK, UNCLEAR) if asked else (BLANK, OK)
             if told and status not in (unjudged if p is None else (OK,)):
-                yield Problem(f"generations.{at}.status{suffix}", f"{status!r} with a probability of {p}")
+                what = f"the status is {status!r}, but the probability is {p}"
+                yield Problem(f"generations.{at}.status{suffix}", what)
             if seen != (None if p is None else p >= threshold):
-                what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
+                what = f"the value is {seen}, but the probability is {p} and the threshold is {threshold:g}"
                 yield Problem(f"generations.{at}.present{suffix}", what)
 
 
@@ -177,8 +178,10 @@ def _signatures(card: Scorecard) -> Iterator[Problem]:
                     f"the value is {entry.signature[field]!r}, but the scorecard reports {value!r}",
                 )
         if entry.package and entry.name in registry.own("metrics"):
-            what = f"the package is {entry.package!r}, but the metric is part of igmu"
-            yield Problem(f"scores.{name}.signature.metric.package", what)
+            yield Problem(
+                f"scores.{name}.signature.metric.package",
+                f"the package is {entry.package!r}, but the metric is part of igmu",
+            )
         if entry.n_failed != len(card.failures):
             what = f"the value is {entry.n_failed}, but {len(card.failures)} failures are listed"
             yield Problem(f"scores.{name}.n_failed", what)
@@ -262,7 +265,7 @@ def _again(card: Scorecard) -> Iterator[Problem]:
     try:
         found = recompute.scores(card)
     except IgmuError as error:
-        yield Problem("generations", f"scores cannot be recomputed from them: {error}")
+        yield Problem("generations", f"the scores cannot be recomputed from these lines: {error}")
         return
     for name, score in found.items():
         figures, signature = card.scores[name].figures, card.scores[name].signature
@@ -275,13 +278,14 @@ def _again(card: Scorecard) -> Iterator[Problem]:
             if key in figures:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
-                yield Problem(f"scores.{name}.figures.{key}", "this is missing, although the generations determine it")
+                what = "this metric is missing, although the generations determine it"
+                yield Problem(f"scores.{name}.figures.{key}", what)
     for name, entry in card.scores.items():
         # Lines of schema 2 have no status and no alignments; a note says what cannot be recomputed for this reason.
         if "status" not in card.generations or not recompute.follows(entry):
             continue
         if name not in found:
-            yield Problem(f"scores.{name}", "the generations lack a column that this score requires")
+            yield Problem(f"scores.{name}", "the generations do not contain a column that this score requires")
         elif entry.name != recompute.FORGET:
             for key in entry.figures.keys() - found[name].figures.keys():
                 yield Problem(f"scores.{name}.figures.{key}", "this metric cannot be computed from the generations")

@@ -153,7 +153,7 @@ def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[P
         if mine != theirs:
             cure = f". Install igmu {mine} to make the scorecard again" if field == "igmu" else ""
             where = f"scores.{name}.signature.{field}"
-            yield Problem(where, f"the scorecard is signed with {mine!r}, but {theirs!r} was found{cure}")
+            yield Problem(where, f"the signature contains {mine!r}, but {theirs!r} was found{cure}")
 
 
 def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
