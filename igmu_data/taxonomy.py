@@ -243,7 +243,8 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
         raise CorpusError(f"{where} is not valid TOML ({error}).") from error
     if taken := sorted(given.keys() & placed.keys()):
         raise CorpusError(
-            f"{where}: {' and '.join(taken)} must not be set in the file, but only by the path of the file."
+            f"{where}: the path of the file already specifies {' and '.join(taken)}. Remove "
+            f"{'them' if len(taken) > 1 else 'it'} from the file."
         )
     try:
         return model.model_validate({**given, **placed})

@@ -102,7 +102,7 @@ _UNSERVED: Final = {
     "read. Convert them to a CLIPModel with safetensors (its score is the cosine) and use --align clip:FOLDER, or "
     "use pickscore.",
     "imagereward": "ImageReward is not supported, because it is a BLIP with a custom head that transformers cannot "
-    "load, and igmu runs no code from model repositories. Use pickscore.",
+    "load, and igmu does not run code from model repositories. Use pickscore.",
 }
 _CLIP: Final = "openai/clip-vit-base-patch32"
 
@@ -283,7 +283,7 @@ class Settings:
     looks: str | None = field(
         default=None,
         metadata=_about(
-            "Number of this interim check and of all planned checks, such as 4/11; intervals are widened so that "
+            "Number of this interim check and number of planned checks, such as 4/11; intervals are widened so that "
             "they are valid for all checks together."
         ),
     )

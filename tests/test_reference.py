@@ -242,7 +242,7 @@ class TestRefused:
                 MetadataError,
                 "sha256 contains an invalid hash",
             ),
-            (lambda t, f: t.with_columns(probability=t["probability"] + 1), True, MetadataError, "outside 0…1"),
+            (lambda t, f: t.with_columns(probability=t["probability"] + 1), True, MetadataError, r"outside 0\.\.1"),
             (
                 lambda t, f: t.with_columns(features=t["features"] * np.nan),
                 True,
@@ -442,8 +442,11 @@ class TestRuns:
         [
             ({"generation": {"steps": 4}}, "generated with steps 3, .* the models would use steps 4"),
             ({"generation": {"dtype": "bf16"}}, "the models would use steps 3, .*, dtype bf16"),
-            ({"protocol": "2"}, "has no image for row .*27 of 54 images are missing.*Use less of the corpus"),
-            ({"seeds_per_row": 2}, "has no image for row .*27 of 54 images are missing.*Use less of the corpus"),
+            ({"protocol": "2"}, "has no image for row .*27 of 54 images are missing.*Use a smaller part of the corpus"),
+            (
+                {"seeds_per_row": 2},
+                "has no image for row .*27 of 54 images are missing.*Use a smaller part of the corpus",
+            ),
             (
                 {"scoring": {"detector": "sandbox", "clip": "sandbox"}},
                 "was not recorded with clip clip:sandbox .the table has none",

@@ -199,7 +199,7 @@ BatchSize = Annotated[
 ]
 Compile = Annotated[
     bool | None,
-    typer.Option("--compile", help="Compile the denoiser first, which is faster on a GPU but changes rounding."),
+    typer.Option("--compile", help="Compile the denoiser first; this is faster on a GPU, but changes rounding."),
 ]
 DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has more than one.")]
 DatasetRevision = Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")]

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def audit(
-    out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path(
-        "igmu-audit"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for audit.md, its figures and audit.json.")] = Path("igmu-audit"),
     work: Annotated[
         Path, typer.Option(help="Folder for the generated images; an interrupted run resumes from this folder.")
     ] = Path("igmu-audit/work"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def build(
     out: Annotated[
         Path,
-        typer.Option(help="Folder to write the corpus to, which --bench, load_dataset and igmu validate can read."),
+        typer.Option(help="Folder for the corpus, which --bench, load_dataset and igmu validate can read."),
     ],
 ) -> Written:
     """Build a corpus folder from your concepts (--concepts): prompts, dataset card, manifest and concept files."""

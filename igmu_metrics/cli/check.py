@@ -29,8 +29,8 @@ def check(
 
     The exit code is 0 if every 95% interval lies entirely within its bound, 1 if at least one interval lies entirely
     outside its bound, 3 if the check is undecided because an interval contains its bound, and 2 if a bound could
-    not be checked, because its metric is missing from a scorecard or has no value. Even if one bound cannot be
-    checked, all other bounds are checked.
+    not be checked, because its metric is missing from a scorecard or has no value. If a bound cannot be checked,
+    the others are still checked.
 
     Metrics have the same names as on the scorecard: short names, such as forgetting and asr_any@k, or full names, such
     as attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score selects its

@@ -29,7 +29,7 @@ def demo(
     ] = None,
     seeds_per_row: Annotated[
         int | None,
-        typer.Option(min=1, max=5, help="Number of images per prompt; default: 2, or with --full, one per seed."),
+        typer.Option(min=1, max=5, help="Number of images per prompt; default: 2, or one per seed with --full."),
     ] = None,
     verbose: Verbose = False,
 ) -> Scored:

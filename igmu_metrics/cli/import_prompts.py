@@ -32,7 +32,7 @@ def import_prompts(
     source: Annotated[str, typer.Option(help="Citation of the list, which is recorded in every row.")],
     concept: Annotated[str, typer.Option(help="Concept that the prompts test, such as object/church.")],
     out: Annotated[
-        Path, typer.Option(help="Folder to write the corpus to, which igmu generate and igmu score accept as --bench.")
+        Path, typer.Option(help="Folder for the corpus, which igmu generate and igmu score accept as --bench.")
     ],
     where: Annotated[
         list[str] | None,

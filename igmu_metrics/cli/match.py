@@ -35,12 +35,12 @@ def match(
         str | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Names of the table's columns if they are unusual: file=…,prompt=…,seed=….",
+            help="Names of the table's columns, if igmu does not recognize them: file=…,prompt=…,seed=….",
         ),
     ] = None,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Accept a table that lists files which are not in the folder."),
+        typer.Option("--allow-missing", help="Accept a table that lists files missing from the folder."),
     ] = False,
     seeds_in_order: Annotated[
         bool,

@@ -200,7 +200,7 @@ def _probability(cell: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:  # false for NaN, too
-        raise LabelError(f"{where}: {cell!r} is not yes, no, unclear or a number in 0..1. Correct it.")
+        raise LabelError(f"{where}: {cell!r} is not yes, no, unclear or a number in 0..1. Correct the label.")
     return value
 
 

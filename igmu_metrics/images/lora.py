@@ -90,9 +90,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
     if folder:
         found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
         if len(found) != 1:
-            raise WeightsError(
-                f"{folder} contains {len(found)} files that may be a LoRA. Specify the path of one file."
-            )
+            raise WeightsError(f"{folder} contains {len(found)} files that may be LoRAs. Specify the path of one file.")
         path = found[0]
     config: dict[str, Any] = {}
     if beside := configuration(path):

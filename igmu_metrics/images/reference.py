@@ -52,7 +52,7 @@ _ELSEWHERE: Final = frozenset(
     {"threshold", "sensitivity", "specificity", "n_positives", "n_negatives", "calibration", "truncation"}
 )
 _HUB: Final = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)(?:/(?P<inside>.+))?")
-_AGAIN: Final = "Make it again with 'igmu original', or download it again."
+_AGAIN: Final = "Create it again with 'igmu original', or download it again."
 
 
 def local(place: Path) -> Path:
@@ -272,7 +272,7 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
         low, high = known.low, known.high
         seen = np.ma.compressed(values) if known.kind == "number" else values
         if (low is not None and (seen < low).any()) or (high is not None and (seen > high).any()):
-            raise MetadataError(f"{path}: {name} contains a value outside {low:g}…{high or np.inf:g}. {_AGAIN}")
+            raise MetadataError(f"{path}: {name} contains a value outside {low:g}..{high or np.inf:g}. {_AGAIN}")
         if known.pattern and not all(re.fullmatch(known.pattern, v) for v in values.tolist()):
             raise MetadataError(f"{path}: {name} contains an invalid hash. {_AGAIN}")
     if np.char.startswith(table["status"], FAILED).any():

@@ -272,14 +272,14 @@ def _again(card: Scorecard) -> Iterator[Problem]:
         if name != recompute.FORGET:  # its settings also depend on features
             for key, value in score.signature.fields.items():
                 if key not in ("igmu", "bootstrap") and signature.get(key) != value:
-                    what = f"the value is {signature.get(key)!r}, but the generations result in {value!r}"
+                    what = f"the value is {signature.get(key)!r}, but according to the generations it is {value!r}"
                     yield Problem(f"scores.{name}.signature.{key}", what)
         for key, estimate in score.figures.items():
             if key in figures:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
-                what = "this metric is missing, although the generations determine it"
-                yield Problem(f"scores.{name}.figures.{key}", what)
+                lost = "this metric is missing, although the generations determine it"
+                yield Problem(f"scores.{name}.figures.{key}", lost)
     for name, entry in card.scores.items():
         # Lines of schema 2 have no status and no alignments; a note says what cannot be recomputed for this reason.
         if "status" not in card.generations or not recompute.follows(entry):
@@ -297,15 +297,16 @@ def differences(
     """The differences between a card's metric and what its lines, or images, give."""
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
-        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {by} result in"
+        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but the numbers computed from {by} are"
         yield Problem(where, f"the scorecard reports {what} {found.n_prompts} and {found.n_generations}")
     if not _alike(told.value, value, tolerance):
-        yield Problem(where, f"the scorecard reports {told.value}, but {by} result in {value}")
+        yield Problem(where, f"the scorecard reports {told.value}, but the value computed from {by} is {value}")
     if found.interval is not None and value is not None:
         ends = told.interval or (None, None)
         if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
             yield Problem(
-                f"{where}.interval", f"the scorecard reports {told.interval}, but {by} result in {found.interval}"
+                f"{where}.interval",
+                f"the scorecard reports {told.interval}, but the interval computed from {by} is {found.interval}",
             )
 
 
