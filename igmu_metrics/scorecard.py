@@ -320,7 +320,8 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
     except UnicodeEncodeError as error:
         raise OutputError(
-            f"cannot write {path}, because {error.object[error.start]!r} is not valid Unicode. Remove it from names."
+            f"cannot write {path}, because {error.object[error.start]!r} is not valid Unicode. Remove this character "
+            "from all names."
         ) from error
 
 

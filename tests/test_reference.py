@@ -234,7 +234,7 @@ class TestRefused:
                 lambda t, f: t.with_columns(sha256=t["sha256"][::-1].copy()),
                 True,
                 ChecksumError,
-                "do not match its hash of all images",
+                "do not match the recorded hash of all images",
             ),
             (
                 lambda t, f: t.with_columns(sha256=["x"] * len(t)),

@@ -290,7 +290,7 @@ class TestRefused:
             ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
             ({"detector": "detektor"}, "detektor"),
             ({"detector": "labels:LABELS:object/cat"}, "cannot detect object/church, only object/cat"),
-            ({"detector": "labels:LABELS:object/church"}, "identifies images by their files"),
+            ({"detector": "labels:LABELS:object/church"}, "assigns labels to image files"),
             ({"detector": "sandbox", "clip": "sandbox", "k": 3}, "k is 3"),
             ({"detector": "sandbox", "calibration": "/no/c.json"}, "/no/c.json"),
             ({"detector": "sandbox", "align": "siglip:/no/such/folder"}, "/no/such/folder"),

@@ -316,7 +316,8 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
         if not 0 <= r.seed <= LARGEST_SEED:
             raise OutOfRangeError(
                 f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1. torch's generator reads only "
-                f"32 bits, so this seed would be the same as {r.seed % (LARGEST_SEED + 1)}. Choose another seed."
+                f"32 bits, so the image would be the same as for seed {r.seed % (LARGEST_SEED + 1)}. Choose another "
+                "seed."
             )
         if r.row_id != Path(r.row_id).name or not r.row_id:
             raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be used as a file name. Choose another id.")

@@ -135,7 +135,8 @@ def _diffusers_names(
             found = convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{path.name}: diffusers cannot read the layout of this LoRA ({first_line(error)}). Convert it first."
+            f"{path.name}: diffusers cannot read the layout of this LoRA ({first_line(error)}). Convert the "
+            "LoRA to a layout that diffusers supports."
         ) from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     out = {}

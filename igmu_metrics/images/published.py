@@ -476,7 +476,7 @@ def _coded(pipe: Any, part: Part) -> Any:
     made = make(pipe)
     if not callable(made):
         raise InputError(
-            f"{part.path}: {part.argument} returns {type(made).__name__}; it must return an object that is called like "
-            "the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and whose result has .images."
+            f"{part.path}: {part.argument} returns {type(made).__name__}; it must return an object that can be called "
+            "like the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and whose result has .images."
         )
     return made

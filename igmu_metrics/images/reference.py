@@ -278,7 +278,7 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
     if np.char.startswith(table["status"], FAILED).any():
         raise MetadataError(f"{path} contains an entry for an image of the original that could not be read. {_AGAIN}")
     if contents(table.keys, table["sha256"].tolist()) != facts["contents"]:
-        raise ChecksumError(f"{path}: the images that it lists do not match its hash of all images. {_AGAIN}")
+        raise ChecksumError(f"{path}: the listed images do not match the recorded hash of all images. {_AGAIN}")
 
 
 def recorded(table: Generations) -> dict[str, Any] | None:

@@ -252,7 +252,7 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
             raise MetadataError(
                 f"{folder}: shards of {model} are duplicated, or their numbers n differ. Run all of them again."
             )
-        raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run them.")
+        raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run these shards.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
             f"{folder}: the folder of {model}'s images changed between its shards. Delete the shards and run all of "

@@ -301,7 +301,8 @@ def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured)
     trained_on = set(train.seen.digests)
     if same := [d for d in test.seen.digests if d in trained_on]:
         first = f"the pixels of the first have the sha256 {same[0][:16]}"
-        yield f"{len(same)} of {len(test.shown)} test images are also in train ({first}), so the results are too optimistic."
+        share = f"{len(same)} of {len(test.shown)}"
+        yield f"{share} test images are also in train ({first}), so the results are too optimistic."
     answers: Mapping[bool, set[str]] = {
         present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
         for present in (True, False)

@@ -257,7 +257,7 @@ def _composite(card: Scorecard) -> Iterator[Problem]:
     parts = [entry.figures[name].value for name in ASPECTS]
     known = [p for p in parts if p is not None and p >= 0]
     if len(known) < len(parts) or not isclose(float(harmonic_mean(known)), entry.value, rel_tol=_EXACT, abs_tol=_EXACT):
-        yield Problem(f"scores.{recompute.FORGET}.value", f"{entry.value} is not the harmonic mean of its aspects")
+        yield Problem(f"scores.{recompute.FORGET}.value", f"{entry.value} is not the harmonic mean of the aspects")
 
 
 def _again(card: Scorecard) -> Iterator[Problem]:
