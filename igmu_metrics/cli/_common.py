@@ -152,15 +152,20 @@ Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
 Steps = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of denoising steps; default: the value in the corpus, else the model's preset."),
+    typer.Option(
+        min=1, help="Number of denoising steps; default: the value in the corpus, if any, or the model's preset."
+    ),
 ]
 GuidanceScale = Annotated[
-    float | None, typer.Option(min=0, help="Guidance scale; default: the value in the corpus, else the model's preset.")
+    float | None,
+    typer.Option(min=0, help="Guidance scale; default: the value in the corpus, if any, or the model's preset."),
 ]
 Size = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Width and height of the images in pixels; default: the corpus's values, else the model's preset."
+        min=1,
+        help="Width and height of the images in pixels; default: the values in the corpus, if any, or the model's "
+        "preset.",
     ),
 ]
 ENGINES: Final = ("local", "ray")

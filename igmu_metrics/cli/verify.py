@@ -114,9 +114,7 @@ def verify(
     failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
-        raise VerificationError(
-            f"{told}. Do not rely on {'this scorecard' if len(failed) == 1 else 'these scorecards'}."
-        )
+        raise VerificationError(f"{told}. Do not rely on scorecards with problems.")
     return answer
 
 

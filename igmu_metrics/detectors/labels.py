@@ -183,9 +183,9 @@ def _concept(name: str, path: Path, wanted: str) -> str:
     found = [i for i in taxonomy.all_concepts() if i.partition("/")[2] == slug]
     found = found or [i for i in taxonomy.siblings() if i.partition("/")[2] == slug]
     if len(found) != 1:
-        what = f"may mean {' or '.join(found)}" if found else "is not a concept of the taxonomy"
+        why = f"{slug!r} may mean {' or '.join(found)}" if found else f"{slug!r} is not a concept of the taxonomy"
         raise MetadataError(
-            f"{path}, line 1: the concept of column {name!r} is unclear, because {slug!r} {what}. Rename the column to "
+            f"{path}, line 1: the concept of column {name!r} is unclear, because {why}. Rename the column to "
             "'domain/slug'."
         )
     return found[0]
