@@ -143,7 +143,7 @@ def _drop(column: str) -> Change:
             "in_domain_retain_accuracy.interval: the scorecard reports",
         ),
         (_drop("own_concept"), "scores.concept_accuracy: the generations do not contain a column that this score"),
-        (_drop("present_original"), "generations.0.present_original: None with a probability"),
+        (_drop("present_original"), "generations.0.present_original: the value is None, but the probability"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which cannot be repeated"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which cannot be repeated"),
         (put("scores", "forget_score", "signature", "quality", to="x"), "do not match"),
