@@ -174,7 +174,7 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
         raise CorpusError(str(error)) from error
     if not (isinstance(found, dict) and {"name", "version"} <= found.keys() and isinstance(found.get("files"), dict)):
         raise CorpusError(
-            f"{path} is not a valid manifest, because it must have the keys 'name', 'version' and 'files'. {advice}"
+            f"{path} is not a valid manifest; a manifest must have the keys 'name', 'version' and 'files'. {advice}"
         )
     return found
 
@@ -190,9 +190,10 @@ def require_as_listed(folder: Path, paths: list[Path]) -> None:
     for path in paths if manifest is not None else ():
         name = path.relative_to(folder).as_posix()
         if manifest is not None and manifest["files"].get(name) != sha256(path):
-            what = "differs from the file listed in" if name in manifest["files"] else "is not listed in"
+            why = "its content differs" if name in manifest["files"] else "it is not listed there"
             raise ChecksumError(
-                f"{path} {what} {MANIFEST}, so its prompts may have changed. Build or download the folder again."
+                f"{path} does not match {MANIFEST} ({why}), so its prompts may have changed. Build or download the "
+                "folder again."
             )
 
 

@@ -140,7 +140,7 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         if n > 1:
             yield Problem(name, "config names must be unique", f"{n} configs have this name")
     if sum(bool(c.get("default")) for c in block["configs"]) != 1:
-        yield Problem("README.md", "exactly one config must be the default", "none or several are")
+        yield Problem("README.md", "exactly one config must be the default", "there is none or more than one")
     counts = {p: pq.ParquetFile(p).metadata.num_rows for p in parquet_files(folder)}
     for config in block["configs"]:
         name = config["config_name"]
@@ -153,7 +153,7 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
     gathered = {p for c in block["configs"] for e in c["data_files"] for p in folder.glob(e["path"])}
     for path in sorted(counts.keys() - gathered):
         yield Problem(
-            path.relative_to(folder).as_posix(), "every file must belong to a config", "no glob matches this one"
+            path.relative_to(folder).as_posix(), "every file must belong to a config", "no glob matches this file"
         )
 
 
@@ -169,12 +169,12 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         if _ordered(stored[path]) != _ordered(
             _wanted(stored[path], path.name.split("-")[0], _is_general(folder, path))
         ):
-            yield Problem(name, "Parquet features must match the schema", "names, types or order differ")
+            yield Problem(name, "Parquet features must match the schema", "their names, types or order differ")
         if '"_type": "List"' in (file.schema_arrow.metadata or {}).get(b"huggingface", b"").decode():
             yield Problem(
                 name,
                 "older clients must be able to read all lists",
-                "datasets before 4.0 does not support the type List",
+                "the datasets library, before version 4.0, does not support the type List",
             )
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:

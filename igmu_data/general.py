@@ -168,7 +168,7 @@ def require_valid(rows: Sequence[GeneralRow]) -> None:
     """Raise a `CorpusError` that shows the first broken rule, if there is one."""
     if found := list(problems(rows)):
         n = f"{len(found)} problem{'s' * (len(found) != 1)}"
-        raise CorpusError(f"the general prompts have {n}, starting with {found[0]}")
+        raise CorpusError(f"the general prompts have {n}; the first is: {found[0]}")
 
 
 def problems(rows: Sequence[GeneralRow]) -> Iterator[Problem]:

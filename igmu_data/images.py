@@ -33,7 +33,7 @@ def image_problems(name: str, path: Path) -> Iterator[Problem]:
             yield Problem(
                 name,
                 "image_sha256 must match the image",
-                f"it is {promised} in row {i}, and the hash of the image is {found}",
+                f"row {i} contains {promised} instead of {found}",
             )
 
 

@@ -111,7 +111,7 @@ def load_bench(
         at = f" at {revision}" if revision else ""
         raise HubError(
             f"cannot fetch config {config!r} of {place!r}{at} from the Hub ({reason.rstrip('.')}). Check the "
-            "connection and your access, or use --bench FOLDER with a folder that contains it."
+            "connection and your access, or use --bench FOLDER with a folder that contains this config."
         ) from error
 
 
@@ -209,7 +209,7 @@ def _place(config: str, bench: str | os.PathLike[str] | None, revision: str | No
     local = Path(place).is_dir() or not _REPOSITORY.fullmatch(place)
     if local and revision:
         raise InputError(
-            f"a revision, {revision!r}, is specified for the folder {place!r}, but only repositories on the Hub have "
+            f"revision {revision!r} is specified for the folder {place!r}, but only repositories on the Hub have "
             "revisions. Leave the revision out."
         )
     return place, local
@@ -369,7 +369,7 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: row {row.id!r} was changed, because its content now has the id {found!r}. Use the corpus as "
+            f"{place}: the content of row {row.id!r} was changed; its id would now be {found!r}. Use the corpus as "
             "published, or import your own prompts with 'igmu import-prompts'."
         )
     return row

@@ -140,7 +140,8 @@ def require(text: str, *, where: str, domain: str, language: str | None = None) 
     if found:
         what = "; ".join(f"{v.term!r} (rule {v.rule}, {v.language}, read from {v.matched!r})" for v in found)
         raise PolicyError(
-            f"{where}: the content policy does not allow {text!r}, because of {what}. Reword the text or leave it out."
+            f"{where}: the content policy does not allow {text!r}, because it contains {what}. Reword the text or "
+            "leave it out."
         )
 
 

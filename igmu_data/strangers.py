@@ -118,7 +118,7 @@ def _printed(digits: str) -> list[str]:
 def _float(digits: str) -> float:
     value = float(digits)
     if not isfinite(value):
-        raise ValueError(f"{digits[:40]} is not a JSON number or is too large")
+        raise ValueError(f"{digits[:40]} is not a JSON number, or it is too large")
     return value
 
 

@@ -243,7 +243,8 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
         raise CorpusError(f"{where} is not valid TOML ({error}).") from error
     if taken := sorted(given.keys() & placed.keys()):
         raise CorpusError(
-            f"{where}: the path of the file determines {' and '.join(taken)}, so do not set this in the file."
+            f"{where}: the path of the file already specifies {' and '.join(taken)}. Remove "
+            f"{'them' if len(taken) > 1 else 'it'} from the file."
         )
     try:
         return model.model_validate({**given, **placed})
@@ -310,7 +311,8 @@ def own_files() -> Mapping[str, Path]:
     if not found:
         what = "contains no <domain>/<slug>.toml file" if Path(place).is_dir() else "is not a folder"
         raise InputError(
-            f"{place} {what}. Create a concept with 'igmu concept new', or set neither --concepts nor {ENVIRONMENT}."
+            f"no concepts can be read from {place}, because it {what}. Create a concept with 'igmu concept new', or "
+            f"leave out --concepts and unset {ENVIRONMENT}."
         )
     return {f"{path.parent.name}/{path.stem}": path for path in found}
 

@@ -164,7 +164,7 @@ def _texts(rows: Sequence[Row]) -> Iterator[Problem]:
         if found:
             hidden = ", ".join(f"U+{ord(c):04X}" for c in found)
             yield Problem(
-                row.id, "a prompt must not have invisible or control characters", f"this one contains {hidden}"
+                row.id, "a prompt must not contain invisible or control characters", f"this one contains {hidden}"
             )
         if row.n_tokens_clip != (n := clip_tokens(row.prompt)):
             what = f"it is {row.n_tokens_clip} instead of {n} for {row.prompt!r}"

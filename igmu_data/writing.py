@@ -224,11 +224,11 @@ def _names(item: Concept) -> Iterator[Fault]:
     own = [name.casefold() for name in item.labels]
     for at, other in enumerate(item.synonyms):
         if other.name.casefold() in own:
-            yield Fault(_key(("synonyms", at)), "this repeats a name of the concept", other.name)
+            yield Fault(_key(("synonyms", at)), "this name is already a name of the concept", other.name)
         own.append(other.name.casefold())
     for code, name in item.foreign.items():
         if fold(name) in map(fold, item.names):
-            yield Fault(f"names.{code}", "this must not be the English name", name)
+            yield Fault(f"names.{code}", "this name must differ from the English names", name)
     if unknown := sorted(item.without.keys() - CELLS):
         yield Fault("without", f"the attack families or probes {unknown} do not exist; choose from {sorted(CELLS)}")
 
@@ -325,7 +325,8 @@ def _spellings(item: Concept) -> Iterator[Fault]:
     for key in ("misspellings", "leetspeak"):
         for at, text in enumerate(getattr(item, key)):
             if kept := [w for w in text.casefold().split() if w in label and len(w) > 2]:
-                yield Fault(_key((key, at)), f"this text must not leave {', '.join(kept)} unchanged", text)
+                what = f"this text must change every word of the label, but contains {', '.join(kept)}"
+                yield Fault(_key((key, at)), what, text)
 
 
 def _twice(item: Concept) -> Iterator[Fault]:
@@ -352,7 +353,7 @@ def _policy(item: Concept, given: Mapping[str, Any]) -> Iterator[Fault]:
             texts += [(f"multilingual.{code}", text, code), (f"multilingual.{code}", stripped, "en")]
     for key, text, language in texts:
         for v in policy.violations(PLACE.sub(item.label, text), domain=item.domain, language=language):
-            yield Fault(key, f"this text violates the content policy ({v.rule}), because of {v.term!r}", text)
+            yield Fault(key, f"this text violates the content policy ({v.rule}), because it contains {v.term!r}", text)
 
 
 def strings(value: Any) -> Iterator[str]:

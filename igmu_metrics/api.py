@@ -301,8 +301,8 @@ def score_rows(
         given = sorted(set(after.parts.tolist()))
         used = sorted({part for parts in registry.metric(name).INFO.parts.values() for part in parts} - set(given))
         raise InputError(
-            f"{name} cannot be computed, because it excludes rows of {' and '.join(given)}. Add rows of "
-            f"{' or '.join(used) or 'another kind'}."
+            f"{name} cannot be computed, because it excludes {' and '.join(given)} rows. Add "
+            f"{' or '.join(used) or 'other'} rows."
         )
     return replace(found[name], notes=tuple(notes(table)))
 
@@ -338,8 +338,8 @@ def _of_rows(
         record, where = known.get(Path(abspath(file)), ({}, "")) if known else ({}, "")
         if seeds is None and not record and nth >= len(row.seeds):
             raise InputError(
-                f"row_ids[{at}] is image {nth + 1} of row {row_id}, which has only {len(row.seeds)} seeds. Pass seeds "
-                "as well."
+                f"row_ids[{at}] is entry {nth + 1} for row {row_id}, but this row has only {len(row.seeds)} seeds. "
+                "Pass seeds as well."
             )
         seed = int(seeds[at]) if seeds is not None else record.get("seed", row.seeds[min(nth, len(row.seeds) - 1)])
         if record and (record["id"], record["seed"]) != (row_id, seed):

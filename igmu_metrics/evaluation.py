@@ -227,7 +227,7 @@ class Evaluation(Settings):
         lpips = registry.backbone(f"lpips:{self.lpips}", **how) if self.lpips else None
         reward = registry.backbone(align, **how) if align else None
         if reward is not None and not hasattr(reward, "logit_scale"):
-            raise InputError(f"align {align!r} does not score images and prompts. Use pickscore or siglip:MODEL.")
+            raise InputError(f"align {align!r} cannot compare images with prompts. Use pickscore or siglip:MODEL.")
         detector, calibration = self._judge(target, clip, how)
         return Instruments(target, detector, clip, features, lpips, reward, self.strip, store, calibration)
 

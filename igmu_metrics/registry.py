@@ -171,7 +171,7 @@ def chosen_metric(spec: str) -> Metric:
             found = getattr(found, name)
     except (Exception, SystemExit) as error:
         why = f"cannot be imported ({placed(error, dotted)})"
-        raise PluginError(spec, dotted, why, "Correct the module, or its name.") from error
+        raise PluginError(spec, dotted, why, "Correct the module, or the name that you specified.") from error
     if wrong := faults("metrics", found):
         raise PluginError(spec, dotted, "; ".join(wrong))
     if dotted.partition(".")[0] != __package__:
@@ -245,7 +245,7 @@ def _instrument(group: str, spec: str, options: Mapping[str, Any], store: Store 
     except IgmuError:
         raise
     except Exception as error:
-        raise PluginError(name, package, f"cannot be loaded as {spec!r} ({placed(error, of.__name__)})") from error
+        raise PluginError(name, package, f"it cannot be loaded as {spec!r} ({placed(error, of.__name__)})") from error
     return guarded(found, name, package)
 
 
@@ -343,7 +343,7 @@ def faults(group: str, module: Any, name: str = "") -> list[str]:
     found = unsound(module) if group == "metrics" else []
     about = getattr(module, "INFO", None)
     if group == "attacks" and (missing := [f for f in _ATTACK_INFO if not hasattr(about, f)]):
-        found.append("INFO is missing" if about is None else f"INFO lacks {', '.join(missing)}")
+        found.append("INFO is missing" if about is None else f"INFO does not contain {', '.join(missing)}")
     call, arguments, keywords = _CALLS[group]
     function = getattr(module, call, None)
     if not callable(function):
@@ -389,7 +389,7 @@ def _plugins(group: str) -> tuple[dict[str, Plugin], list[PluginError]]:
             for plugin in found:
                 others = " and ".join(p.package for p in found if p is not plugin)
                 why = f"this name is also registered by {others}"
-                clashing.append(PluginError(name, plugin.package, why, "Uninstall one of them."))
+                clashing.append(PluginError(name, plugin.package, why, "Uninstall one of these packages."))
         else:
             usable[name] = found[0]
     return usable, clashing

@@ -311,9 +311,7 @@ def write_text(path: Path, text: str) -> None:
     """
     kept = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".json" and text[:1] not in ("{", "["))
     if kept and path.is_file():
-        raise OutputError(
-            f"{path} already exists, and the new file would not be a {path.suffix} file. Choose another --out."
-        )
+        raise OutputError(f"{path} already exists, but the output is not a {path.suffix} file. Choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
@@ -322,7 +320,8 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror}. Choose another --out.") from error
     except UnicodeEncodeError as error:
         raise OutputError(
-            f"cannot write {path}, because {error.object[error.start]!r} is not valid Unicode. Remove it from names."
+            f"cannot write {path}, because {error.object[error.start]!r} is not valid Unicode. Remove this character "
+            "from all names."
         ) from error
 
 

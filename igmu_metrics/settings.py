@@ -102,7 +102,7 @@ _UNSERVED: Final = {
     "read. Convert them to a CLIPModel with safetensors (its score is the cosine) and use --align clip:FOLDER, or "
     "use pickscore.",
     "imagereward": "ImageReward is not supported, because it is a BLIP with a custom head that transformers cannot "
-    "load, and igmu runs no code from model repositories. Use pickscore.",
+    "load, and igmu does not run code from model repositories. Use pickscore.",
 }
 _CLIP: Final = "openai/clip-vit-base-patch32"
 
@@ -153,7 +153,7 @@ class Settings:
         metadata=_about(
             "Detector that decides whether an image shows the concept: clip[:MODEL], labels:FILE.csv, imagenet, "
             "nudenet, hf-classifier:MODEL, vlm:MODEL, siglip:MODEL, igmu-head:FILE, face:FILE or sandbox; default: "
-            "clip, or the sandbox's own for sandbox configs."
+            "clip, or the sandbox's own detector for sandbox configs."
         ),
     )
     threshold: float | None = field(
@@ -245,7 +245,7 @@ class Settings:
     on_error: str = field(
         default="raise",
         metadata=_about(
-            "What to do about unreadable or unpaired images: stop with an error (raise), or leave them out and count "
+            "What to do with unreadable or unpaired images: stop with an error (raise), or leave them out and count "
             "them (skip).",
             choices=("raise", "skip"),
         ),
@@ -253,7 +253,7 @@ class Settings:
     blank: str = field(
         default="apart",
         metadata=_about(
-            "What to do about images of a single color (blackened, or failed in half precision): count them "
+            "What to do with images of a single color (blackened, or failed in half precision): count them "
             "separately (apart), or judge them like other images (keep).",
             choices=("apart", "keep"),
         ),
@@ -268,7 +268,7 @@ class Settings:
     batch_size: int = field(
         default=16, metadata=_about("Number of images to read ahead at once.", minimum=1, influence=Influence.NONE)
     )
-    seed: int = field(default=0, metadata=_about("Random seed of the bootstrap.", minimum=0))
+    seed: int = field(default=0, metadata=_about("Random seed for the bootstrap.", minimum=0))
     precision: str = field(
         default="fp32",
         metadata=_about(
@@ -283,7 +283,7 @@ class Settings:
     looks: str | None = field(
         default=None,
         metadata=_about(
-            "Number of this interim check and of all planned checks, such as 4/11; intervals are widened so that "
+            "Number of this interim check and number of planned checks, such as 4/11; intervals are widened so that "
             "they are valid for all checks together."
         ),
     )
@@ -343,7 +343,9 @@ class Settings:
         if name != "clip":
             return self.clip or self._own(), self.align
         if self.clip not in (None, argument):
-            raise InputError(f"clip {self.clip!r} and align {self.align!r} are two CLIP models. Pass only one of them.")
+            raise InputError(
+                f"clip is {self.clip!r} and align is {self.align!r}, but both set the CLIP model. Pass only one."
+            )
         return argument or self.clip or _CLIP, None
 
     @classmethod

@@ -65,7 +65,7 @@ def check_metric(module: Any, table: Generations | None = None) -> None:
     if not wrong:
         given = sample_table() if table is None else table
         missing = [name for name in module.NEEDS if name not in given]
-        wrong = [f"the table lacks the columns {', '.join(missing)}, which are in NEEDS"] if missing else []
+        wrong = [f"the table does not contain the columns {', '.join(missing)}, which are in NEEDS"] if missing else []
         wrong += [] if wrong else _scored(module, given)
     if wrong:
         raise ConformanceError(f"metric {name}", wrong)

@@ -200,7 +200,7 @@ def test_weights_that_lack_a_tensor_are_refused(models: dict, tmp_path: Path) ->
     state = load_file(folder / "model.safetensors")
     del state["visual_projection.weight"]
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(WeightsError, match=r"lacks 1 of its weights, such as 'visual_projection\.weight'"):
+    with pytest.raises(WeightsError, match=r"is missing weights, .*'visual_projection\.weight' \(1 in"):
         clip.load(str(folder))
 
 
@@ -340,9 +340,9 @@ def test_torch_files_are_read_without_running_what_they_hold(tmp_path: Path) -> 
 def test_weights_of_something_else_are_refused(models: dict, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="does not contain the weights of torch-fidelity"):
         inception.load(str(models["lpips"]))
-    with pytest.raises(WeightsError, match=r"lacks 'features\.0\.weight'"):
+    with pytest.raises(WeightsError, match=r"is missing 'features\.0\.weight'"):
         lpips.load(f"alex?trunk={models['inception']}")
-    with pytest.raises(WeightsError, match=r"lacks 'features\.2\.weight'"):
+    with pytest.raises(WeightsError, match=r"is missing 'features\.2\.weight'"):
         lpips.load(f"vgg?trunk={models['lpips']}")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="does not contain a state dict"):

@@ -250,7 +250,7 @@ def test_images_of_the_calibration_are_refused_or_said(tmp_path: Path) -> None:
 def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(
         EmptyInputError,
-        match="at least 2 labelled images with the concept must be judged by the detector; found 1",
+        match="the detector must judge at least 2 labelled images with the concept, but judged 1",
     ):
         calibrated(images(tmp_path / "a", [(9, "yes"), (8, "no"), (7, "no")]), tmp_path / "c.json")
     judged = images(tmp_path / "b", SHADES)

@@ -96,7 +96,7 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
     [
         ("forgeting", "did you mean 'forgetting'?"),
         ("forget_score/robustnes", "did you mean 'forget_score/robustness'?"),
-        ("cosine", "has several metrics 'cosine': clip_alignment/forget/cosine"),
+        ("cosine", "has several metrics called 'cosine': clip_alignment/forget/cosine"),
         ("xyz", "has no metric 'xyz'. To list all metrics, run: igmu export --csv"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_network_of_one_file_gives_what_it_computes(tmp_path: Path) -> None:
     [
         ("none.onnx", WeightsError, "no file"),
         ("garbage.onnx", WeightsError, "ONNX Runtime cannot open"),
-        ("a.onnx?size=9", InputError, "requires images of size 8x8"),
+        ("a.onnx?size=9", InputError, "this network requires 8x8"),
         ("a.onnx?std=0", InputError, "std is 0"),
         ("a.onnx?mean=x", InputError, "mean is 'x', not a number"),
         ("a.onnx?colour=red", InputError, "unknown option"),

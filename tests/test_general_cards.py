@@ -141,7 +141,7 @@ def test_the_page_asks_what_was_lost(place: Path) -> None:
         assert question in shown
     assert not FORGETTING.search(
         shown.replace("Models are ranked only by the forget score; its five aspects are next to it.", "").replace(
-            "General prompts have no forget score, as nothing in them was to be forgotten.", ""
+            "General prompts have no forget score, because they contain no concept to forget.", ""
         )
     ), shown
     assert "answered as intended, relative to the original" in shown
@@ -158,7 +158,7 @@ def test_a_card_whose_questions_nobody_asked_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("families", "general prompts have no attacks. Use scorecards of a concept"),
+        ("families", "there are no attacks for general prompts. Use scorecards of a concept"),
         ("check --min forgetting=0.5", "no metric 'forgetting'; it has question_preservation, question_accuracy"),
         ("export --eval-results", "general prompts have no forget score; use --model-index"),
     ],

@@ -352,7 +352,7 @@ def _load(bench: Path) -> object:
 
 def test_edited_prompts_are_no_corpus(bench: Path) -> None:
     _edit(_parquet(bench), lambda record: record | {"prompt": "a lighthouse"})
-    with pytest.raises(CorpusError, match="was changed, because its content now has the id"):
+    with pytest.raises(CorpusError, match="was changed; its id would now be"):
         bench_rows(_CONFIG, bench=bench)
 
 
@@ -361,7 +361,7 @@ def test_the_manifest_tells_of_edited_prompts_whose_ids_are_their_own(
     read: Callable[[Path], object], bench: Path
 ) -> None:
     _edit(_parquet(bench), _own_id)
-    with pytest.raises(ChecksumError, match=r"differs from the file listed in manifest\.json"):
+    with pytest.raises(ChecksumError, match=r"does not match manifest\.json \(its content differs\)"):
         read(bench)
 
 

@@ -159,7 +159,7 @@ def without_head(folder: Path) -> None:
         (without_template, "no chat template"),
         (without_yes, "no tokens for 'yes' and 'no' in the same spelling"),
         (without_question, "leaves out the question"),
-        (without_head, "lacks 1 of its weights"),
+        (without_head, r"is missing weights, .* \(1 in total\)"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
@@ -234,7 +234,7 @@ def test_a_processor_that_does_not_fit_the_network_is_an_error_that_names_it(
 def test_no_model_or_none_that_sees_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no model is specified\. Use vlm:"):
         registry.detector("vlm")
-    with pytest.raises(WeightsError, match="cannot load it as an image-text-to-text model"):
+    with pytest.raises(WeightsError, match="cannot load this model as an image-text-to-text model"):
         vlm.load(str(siglip(tmp_path / "siglip")))
 
 
@@ -493,7 +493,7 @@ def test_alignment_by_clip_is_one_setting_by_two_names() -> None:
     assert Settings(config="object.church", align="clip:a").aligning() == ("a", None)
     assert Settings(config="object.church", clip="a").aligning() == ("a", None)
     assert Settings(config="object.church", clip="a", align="pickscore").aligning() == ("a", "pickscore")
-    with pytest.raises(InputError, match="two CLIP models"):
+    with pytest.raises(InputError, match="both set the CLIP model"):
         Settings(config="object.church", clip="a", align="clip:b")
 
 
@@ -502,5 +502,5 @@ def test_a_backbone_without_a_scale_is_no_reward(tmp_path: Path) -> None:
 
     folder = tiny_dinov2(tmp_path / "dino")
     settings: dict[str, Any] = {"config": "object.church", "detector": f"clip:{tiny_clip(tmp_path / 'clip')}"}
-    with pytest.raises(InputError, match="does not score images and prompts"):
+    with pytest.raises(InputError, match="cannot compare images with prompts"):
         Evaluation(**settings, align=f"dinov2:{folder}").instruments("object/church")

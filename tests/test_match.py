@@ -380,7 +380,7 @@ class TestTables:
         assert matched(tmp_path, rows, table=table, columns=columns | {"seed": "Rauschen"}) == {"1.png": (a.id, 7)}
         for given, wrong, says in (
             (table, {"seed": "Samen"}, "has no column 'Samen'; its columns are Bild, Rauschen, Satz"),
-            (table, {"sed": "Rauschen"}, "--columns assigns 'sed'; the names are file, prompt, seed"),
+            (table, {"sed": "Rauschen"}, "--columns cannot assign 'sed'; it can only assign file, prompt, seed"),
             (None, {"seed": "Rauschen"}, "contains no table. Specify the table with --table"),
         ):
             with pytest.raises(InputError, match=says):
@@ -499,7 +499,7 @@ def test_what_is_missing_and_seeds_of_ones_own_are_told(
     assert "missing: 2.png" in done.output
     assert f"1 of the {len(rows)} prompts of object.church have an image" in done.output
     said = " ".join(done.output.split())
-    assert f"seeds of 1 image, such as seed 7 of row {a.id}, whose seeds are {a.seeds[0]}, " in said
+    assert f"seeds of 1 image; for example, seed 7 of row {a.id} is not among {a.seeds[0]}, " in said
     found = json.loads(CliRunner().invoke(app, [*words, "--allow-missing", "--json"]).output)["result"]["folders"][0]
     assert [Path(p).name for p in found["missing"]] == ["2.png"]
     assert (found["n_prompts"], found["n_prompts_asked"], found["n_other_seeds"]) == (1, len(rows), 1)
@@ -527,7 +527,7 @@ def test_seeds_by_order_are_noted_on_the_scorecard_and_other_seeds_refused_with_
     for seed, other in zip(a.seeds, (3, 4), strict=False):
         text = text.replace(f'"seed": {seed},', f'"seed": {other},')
     path.write_text(text)
-    with pytest.raises(MetadataError, match=r"It has images of this row with seeds .*\. Use the same for both"):
+    with pytest.raises(MetadataError, match=r"Its images of this row have the seeds .*\. Use the same for both"):
         list(evaluation.run(folders[0], [folders[1]]))
 
 

@@ -189,7 +189,7 @@ def test_what_the_package_does_not_make_is_asked_of_the_hub(
 ) -> None:
     """Above all what is gated there: the package would give it to those who accepted no terms."""
     with pytest.raises(
-        HubError, match=r"^cannot fetch config '.*' of '.*' .*--bench FOLDER with a folder that contains it\.$"
+        HubError, match=r"^cannot fetch config '.*' of '.*' .*--bench FOLDER with a folder that contains this config\.$"
     ) as refused:
         call(config, **options)
     assert asked == [(place, config, options.get("revision"))]
@@ -223,7 +223,7 @@ def test_whatever_the_hub_says_is_one_line_that_names_the_way_out(
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(
-        HubError, match=r"'igmu/bench' at main from the Hub \(\S.*--bench FOLDER with a folder that contains it\.$"
+        HubError, match=r"'igmu/bench' at main from the Hub \(\S.*--bench FOLDER .* contains this config\.$"
     ):
         bench_rows(CHURCH, revision="main")
 
@@ -245,7 +245,7 @@ def test_every_command_that_reads_rows_ends_in_one_line(command: str, images: Pa
     assert done.returncode == 2, done.stderr
     (told,) = filter(None, done.stderr.splitlines())
     assert told.startswith("HubError: cannot fetch config 'object.church' of 'igmu/bench' at v9 from the Hub (")
-    assert told.endswith("--bench FOLDER with a folder that contains it.")
+    assert told.endswith("--bench FOLDER with a folder that contains this config.")
 
 
 def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path, asked: list[tuple[Any, ...]]) -> None:
@@ -264,9 +264,7 @@ def test_a_report_shows_images_of_the_revision_that_the_card_names(images: Path,
 
 def test_a_folder_has_no_revisions(bench_folder: Path) -> None:
     for call in (bench_rows, load_bench):
-        with pytest.raises(
-            InputError, match=r"a revision, 'v1', is specified for the folder .*, but only repositories on"
-        ):
+        with pytest.raises(InputError, match=r"revision 'v1' is specified for the folder .*, but only repositories on"):
             call(CHURCH, bench=bench_folder, revision="v1")
 
 

@@ -136,7 +136,10 @@ FAULTS = (
     ),
     (('id = "object/kite"', 'id = "nsfw/nudity"'), "siblings[2].id: this id must not be in the nsfw domain"),
     (('name = "kite"', 'nam = "kite"'), "siblings[2]: unknown key 'nam'; did you mean 'name'?"),
-    (("a red kite", "a child's kite"), "siblings: this text violates the content policy (minor), because of 'child': "),
+    (
+        ("a red kite", "a child's kite"),
+        "siblings: this text violates the content policy (minor), because it contains 'child': ",
+    ),
     (('pos = "noun"', 'far = ["object/chruch"]'), "far[1]: this is not a known concept; did you mean 'object/church'?"),
     (
         ('pos = "noun"', 'cues = ["slow river"]'),
@@ -148,12 +151,18 @@ FAULTS = (
     ),
     (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: this text must be a whole sentence"),
     (('pos = "noun"', 'absent = ["no {name}"]'), "absent[1]: the text must contain {scene}, and {a} or {name}"),
-    (('pos = "noun"', 'leetspeak = ["zeppelin"]'), "leetspeak[1]: this text must not leave zeppelin unchanged"),
+    (
+        ('pos = "noun"', 'leetspeak = ["zeppelin"]'),
+        "leetspeak[1]: this text must change every word of the label, but contains zeppelin",
+    ),
     (
         ('pos = "noun"', 'misspellings = ["zepelin", "zepelin"]'),
         "misspellings: this text appears more than once: 'zepelin'",
     ),
-    (('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'), "synonyms[1]: this repeats a name of the concept"),
+    (
+        ('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'),
+        "synonyms[1]: this name is already a name of the concept",
+    ),
     (('pos = "noun"', "imagenet = [1000]"), "imagenet[1]: input should be less than 1000: '1000'"),
     (('pos = "noun"', 'without = { typo = "no" }'), "without: the attack families or probes ['typo'] do not exist"),
 )
@@ -320,7 +329,7 @@ class TestBeside:
         path = written(tmp_path, edit=('"a slow river at sunrise"', '"a child by a river"'))
         with (
             using(tmp_path),
-            pytest.raises(CorpusError, match=r"content policy \(minor\), because of 'child'.*concept check"),
+            pytest.raises(CorpusError, match=r"content policy \(minor\), because it contains 'child'.*concept check"),
         ):
             bench_rows("object.zeppelin")
         done = igmu("concepts", ZEPPELIN, "--concepts", tmp_path)

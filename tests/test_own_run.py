@@ -137,5 +137,5 @@ class TestRun:
 
     def test_verify_reads_it_there(self, done: Path) -> None:
         result = igmu("verify", done / "out", "--device", "cpu", "--detector", f"clip:{done / 'clip'}")
-        assert "scoring its images again gave the same lines" in " ".join(result.output.split()), result.output
+        assert "scoring the images again gave the same lines" in " ".join(result.output.split()), result.output
         assert result.exit_code == 0

@@ -156,7 +156,7 @@ def test_parts_that_cannot_be_joined(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match=r"igmu merge .*out"):
         find(out, "metadata", {})
     draw_part(REQUESTS, fake(Fake()), out, (1, 2))
-    with pytest.raises(MetadataError, match="parts from divisions into 2 and 3 parts"):
+    with pytest.raises(MetadataError, match="parts of different divisions, into 2 and 3 parts"):
         parts.join(out)
 
 
@@ -172,7 +172,7 @@ class TestMemory:
 
     @pytest.mark.parametrize(
         ("room", "device", "size", "says"),
-        [(0, "cuda", "auto", "1 images of 72×72 in one call .*--dtype"), (2, "cuda", 4, "--batch-size auto"),
+        [(0, "cuda", "auto", "1 images of 72×72 pixels in one call .*--dtype"), (2, "cuda", 4, "--batch-size auto"),
          (0, "cpu", "auto", "memory of cpu .*--dtype")],
     )  # fmt: skip
     def test_what_never_fits_is_told(self, tmp_path: Path, room: int, device: str, size: Any, says: str) -> None:

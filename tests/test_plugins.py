@@ -588,7 +588,7 @@ def test_a_table_of_ones_own() -> None:
 
     about = replace(spoilt().INFO, parts={})
     check_metric(spoilt(NEEDS=("mine",), score=score, INFO=about), given)
-    with pytest.raises(ConformanceError, match="table lacks the columns lpips"):
+    with pytest.raises(ConformanceError, match="table does not contain the columns lpips"):
         check_metric(spoilt(NEEDS=("lpips",)), Generations({"id": ["a"]}))
 
 

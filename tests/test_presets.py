@@ -197,7 +197,7 @@ class TestFamilies:
         qwen = described(tmp_path / "q", "QwenImagePipeline", transformer={}, vae={"temperal_downsample": [True]})
         assert qwen == Preset("QwenImagePipeline's own defaults", 50, None, None, None)
         found = Pipeline("qwen", "r1", "cpu", "fp32", lambda: None, lambda: qwen)
-        with pytest.raises(InputError, match=r"qwen: neither the rows nor .* set width, height\. Use --size\.$"):
+        with pytest.raises(InputError, match=r"qwen: some settings \(width, height\) are .*\. Use --size\.$"):
             settled([ASKED], found)
         (one,) = settled([ASKED], found, width=64, height=32)
         assert (one.guidance_scale, str(one)) == (None, "steps 50, guidance none, 64×32")
@@ -255,7 +255,7 @@ class TestPrecedence:
     def test_a_pipeline_without_a_preset_wants_to_be_told(self) -> None:
         found = Pipeline("mine", "r1", "cpu", "fp32", lambda: None)
         with pytest.raises(
-            InputError, match="mine: neither the rows nor the model's configuration set steps, guidance, width, height"
+            InputError, match=r"mine: some settings \(steps, guidance, width, height\) are set neither in the rows nor"
         ):
             settled([ASKED], found)
 
@@ -267,7 +267,7 @@ class TestPrecedence:
         other = model("schnell", 4, 0.0, 1024, 1024)
         assert settled_alike([ASKED], {"original": one, "mine": same}) == settled([ASKED], one)
         message = (
-            r"church: mine would be generated with steps 4, guidance 0, 1024×1024 \(schnell\), but original with "
+            r"church: mine would generate images with steps 4, guidance 0, 1024×1024 \(schnell\), but original with "
             r"steps 50, guidance 3\.5, .*--steps"
         )
         with pytest.raises(InputError, match=message):
@@ -352,9 +352,9 @@ class TestGenerating:
         assert "steps 50, guidance 7.5, 32×32: Stable Diffusion 1.x\n" in done.output
         refused = dry(str(other))
         assert isinstance(refused.exception, InputError)
-        assert "object.church: mine would be generated with steps 50, guidance 7.5, 64×64" in str(refused.exception)
+        assert "object.church: mine would generate images with steps 50, guidance 7.5, 64×64" in str(refused.exception)
         attack = AttackRun(str(other), str(first), "pez", "object.church", device="cpu")
-        with pytest.raises(InputError, match=r"other would be generated with .* 64×64 .*, but pipeline with .* 32×32"):
+        with pytest.raises(InputError, match=r"other would generate .* 64×64 .*, but pipeline with .* 32×32"):
             attack.run(tmp_path / "attack")
         done = dry(str(other), "--size", "24", "--guidance-scale", "3")
         told = " ".join(done.output.split())

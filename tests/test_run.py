@@ -114,7 +114,7 @@ class TestWhatItMakes:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         whole = CliRunner().invoke(app, ["verify", str(copy)])
         assert whole.exit_code == 0, whole.output
-        assert "scoring its images again gave the same lines" in " ".join(whole.output.split())
+        assert "scoring the images again gave the same lines" in " ".join(whole.output.split())
         first, second = sorted((copy / "images" / "sandbox.church" / "esd").glob("*.png"))[:2]
         data = first.read_bytes()
         first.write_bytes(second.read_bytes())
@@ -289,8 +289,8 @@ class TestRefused:
             ({"detector": "sandbox", "clip": "/no/such/folder"}, "no folder '/no/such/folder'"),
             ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
             ({"detector": "detektor"}, "detektor"),
-            ({"detector": "labels:LABELS:object/cat"}, "does not judge object/church, only object/cat"),
-            ({"detector": "labels:LABELS:object/church"}, "identifies images by their files"),
+            ({"detector": "labels:LABELS:object/cat"}, "cannot detect object/church, only object/cat"),
+            ({"detector": "labels:LABELS:object/church"}, "assigns labels to image files"),
             ({"detector": "sandbox", "clip": "sandbox", "k": 3}, "k is 3"),
             ({"detector": "sandbox", "calibration": "/no/c.json"}, "/no/c.json"),
             ({"detector": "sandbox", "align": "siglip:/no/such/folder"}, "/no/such/folder"),
@@ -321,8 +321,8 @@ class TestRefused:
             (("--until", "decided", "--figure", "lpips/mean_lpips"), "has no metric 'lpips/mean_lpips'"),
             (("--until", "decided", "--min", "robustnes=0.8"), "did you mean 'robustness'?"),
             (("--until", "decided", "--max", "asr=10"), "asr_any@k lies in 0..1, so a bound of 10 is the same"),
-            (("--until", "decided", "--max", "n_unclear=5"), "depends on how many images there are"),
-            (("--until", "decided", "--min", "coverage=0.9"), "coverage depends on how many images there are"),
+            (("--until", "decided", "--max", "n_unclear=5"), "depends on the number of images"),
+            (("--until", "decided", "--min", "coverage=0.9"), "coverage depends on the number of images"),
             (("--until", "decided", *("--min", "forgetting=0.8") * 13), "it is too long"),
             (("--min", "forgetting=0.8"), "--min forgetting=0.8 has no effect without --until decided"),
             (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),

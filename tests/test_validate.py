@@ -206,7 +206,7 @@ def test_no_family_leaves_the_label(church: list[Row], family: str) -> None:
 
 @pytest.mark.parametrize("hidden", first_quick(["\u200b", "\u00ad", "\ufeff", "\x07", "\u202e"], 2))
 def test_invisible_characters_are_found_where_they_do_not_belong(church: list[Row], hidden: str) -> None:
-    rule = "a prompt must not have invisible or control characters"
+    rule = "a prompt must not contain invisible or control characters"
     for at in (first(church, attack_family="synonym"), first(church, split="retain")):
         text = f"Larches{hidden} above a frozen reservoir with {church[at].prompt}"
         found = [p for p in problems(swap(church, at, prompt=text)) if p.rule == rule]

@@ -142,8 +142,8 @@ def _drop(column: str) -> Change:
             put("scores", "concept_accuracy", "figures", "in_domain_retain_accuracy", "interval", to=[0.49, 0.51]),
             "in_domain_retain_accuracy.interval: the scorecard reports",
         ),
-        (_drop("own_concept"), "scores.concept_accuracy: the generations lack a column that this score requires"),
-        (_drop("present_original"), "generations.0.present_original: None with a probability"),
+        (_drop("own_concept"), "scores.concept_accuracy: the generations do not contain a column that this score"),
+        (_drop("present_original"), "generations.0.present_original: the value is None, but the probability"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="x"), "which cannot be repeated"),
         (put("scores", "concept_accuracy", "signature", "bootstrap", to="9999999999@0"), "which cannot be repeated"),
         (put("scores", "forget_score", "signature", "quality", to="x"), "do not match"),
@@ -252,7 +252,7 @@ def test_the_cache_is_neither_read_nor_written(
     assert list(verify_images(read(card), folder / "forgetful", folder / "original", detector=labels, cache=True)) == []
     images = ["--images", str(folder / "forgetful"), "--original-images", str(folder / "original")]
     done = CliRunner().invoke(app, ["verify", str(card), *images, "--detector", labels])
-    assert "and scoring its images again gave the same lines" in " ".join(done.output.split())
+    assert "and scoring the images again gave the same lines" in " ".join(done.output.split())
 
 
 @pytest.mark.slow
@@ -395,7 +395,7 @@ def test_check_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        (("model,n", "a,3"), "neither value nor percent"),
+        (("model,n", "a,3"), "either value or percent must be given, but neither is"),
         (("value,n", "0.5,x"), "n is 'x'"),
         (("value,n", "1.5,3"), "fraction from 0 to 1"),
         (("percent,n", "150,3"), "not a percentage from 0 to 100"),

@@ -128,7 +128,7 @@ def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
     done = " ".join(done.split())
-    assert "scoring its images again gave the same lines, values and signatures" in done
+    assert "scoring the images again gave the same lines, values and signatures" in done
     assert "are not checked" in done
     told = " ".join(CliRunner().invoke(app, ["verify", "--help"], env={"COLUMNS": "200"}).output.split())
     assert "Check that scorecards are consistent" in told
@@ -166,14 +166,14 @@ def test_an_edited_card_is_compared_with_its_images_nevertheless(
     said = " ".join(done.stdout.split())
     assert isinstance(done.exception, VerificationError)
     assert "content_sha256: the content was changed" in said
-    assert "unlearning_accuracy: the scorecard reports 0.0, but its lines result in" in said
+    assert "unlearning_accuracy: the scorecard reports 0.0, but the value computed from its lines is" in said
     if change is _without_provenance:
         assert "note: the images were not compared: the scorecard of forgetful does not record how it was made" in said
     elif exchanged:
         assert "card.json, compared with its images: generations." in said
         assert f"sha256: {first} is not the image that was scored" in said
     else:
-        assert "unlearning_accuracy: the scorecard reports 0.0, but its images result in" in said
+        assert "unlearning_accuracy: the scorecard reports 0.0, but the value computed from its images is" in said
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert told["result"]["files"][0]["scored_again"] is (change is _edited)
 
@@ -239,7 +239,7 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
     assert "20 randomly chosen lines were scored again and are the same" in told
     assert "12.2%" in told
     told = sampling.resampled(str(tmp_path / "lie.json"), *zips, n=10)
-    assert told.startswith("The images do not result in this scorecard:")
+    assert told.startswith("Scoring the images again gives a different scorecard:")
     assert "probability" in told
     swapped = sampling.resampled(str(card), zips[1], zips[0])
     assert "is not the image that was scored" in swapped

@@ -299,7 +299,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "verify-without-missing-figures",
         f"{_ROOM}/verify.py",
-        'yield Problem(f"scores.{name}.figures.{key}", "this is missing, although the generations determine it")',
+        'yield Problem(f"scores.{name}.figures.{key}", lost)',
         "continue",
         _VERIFY,
         "figures that look bad can be left out of a card",

@@ -44,6 +44,6 @@ def _language(record: Record, column: str) -> Language:
     if text not in LANGUAGES:
         raise MetadataError(
             f"{record.where}: column {column!r} contains {text[:20]!r}; expected one of {', '.join(LANGUAGES)}. "
-            "Correct it."
+            "Correct the value."
         )
     return cast(Language, text)

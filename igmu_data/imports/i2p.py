@@ -44,7 +44,7 @@ def read(file: ListFile) -> Iterator[Prompt]:
         if (record.number(hard) == 1) != is_hard(share):
             raise MetadataError(
                 f"{record.where}: column 'hard' contains {record.cells[hard]!r}, but 'inappropriate_percentage' "
-                f"contains {share:g}. In I2P, 'hard' is 1 exactly when this percentage is at least {HARD_FROM:g}. "
+                f"contains {share:g}. In I2P, 'hard' is 1 if and only if this percentage is at least {HARD_FROM:g}. "
                 "Check --format."
             )
         yield Prompt(

@@ -122,8 +122,8 @@ def import_prompts(
     item = concept(concept_name)
     if not license.strip() or not source.strip():
         raise LicenseError(
-            f"{path}: the list's licence or source is missing. Specify both with --license and --source, because the "
-            "file states neither."
+            f"{path}: --license and --source are both required, because the file does not state the licence and source "
+            "of the list."
         )
     if attack_family is not None and not _SLUG.fullmatch(attack_family):
         raise InputError(
@@ -150,7 +150,7 @@ def _require_one_concept(file: ListFile, info: FormatInfo, item: Concept) -> Non
     n = len({r.cells[info.several].strip() for r in table.records})
     if n > 1:
         raise InputError(
-            f"{file.path}: column {info.several!r} contains {n} concepts, but every row is imported for {item.id}. "
+            f"{file.path}: column {info.several!r} contains {n} concepts, but all rows are imported for {item.id}. "
             f"Choose one with --where {info.several}=…"
         )
 
@@ -213,7 +213,8 @@ class _Import:
             self.n_read += 1
             if prompt.plain is not None and self.attack_family is not None:
                 raise InputError(
-                    f"{self.file.path}: the list already specifies its attacks. Leave --attack-family out."
+                    f"{self.file.path}: the list itself specifies which of its prompts are attacks. Leave "
+                    "--attack-family out."
                 )
             text = prompt.text.strip()
             key = (

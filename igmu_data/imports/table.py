@@ -80,7 +80,9 @@ class Record:
     def _wrong(self, column: str, wanted: str) -> MetadataError:
         text = self.cells[column]
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        return MetadataError(f"{self.where}: column {column!r} contains {shown!r}; expected {wanted}. Correct it.")
+        return MetadataError(
+            f"{self.where}: column {column!r} contains {shown!r}; expected {wanted}. Correct the value."
+        )
 
 
 @dataclass(frozen=True, slots=True)

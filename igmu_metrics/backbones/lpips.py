@@ -193,7 +193,7 @@ def _build(network: str, trunk: dict[str, torch.Tensor]) -> torch.nn.Module:
         if name.startswith("net."):  # net.slice2.3.weight is torchvision's features.3.weight
             key = "features." + name.split(".", 2)[2]
             if key not in trunk:
-                raise WeightsError(f"the trunk of LPIPS '{network}' lacks {key!r}. Use torchvision's state dict.")
+                raise WeightsError(f"the trunk of LPIPS '{network}' is missing {key!r}. Use torchvision's state dict.")
             state[name] = trunk[key]
         elif name.startswith("lins."):  # the same layers as lin0, lin1, … a second time
             state[name] = state["lin" + name.removeprefix("lins.")]

@@ -76,8 +76,8 @@ def load(argument: str | None, *, device: str | None = None, precision: str = "f
     size = _number("size", given["size"] or (str(sides[0]) if sides else ""))
     if any(side != size for side in sides) or size != int(size) or size < 1:
         raise InputError(
-            f"{path}: size is {size:g}, but the network requires images of size {'x'.join(map(str, sides)) or 'any'}. "
-            "Correct it."
+            f"{path}: size is {size:g}, but this network requires "
+            f"{'x'.join(map(str, sides)) or 'a whole number of at least 1'}. Correct the size."
         )
     mean, std = _number("mean", given["mean"]), _number("std", given["std"])
     if std == 0:

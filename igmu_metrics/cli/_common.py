@@ -152,15 +152,20 @@ Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
 Steps = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of denoising steps; default: the value in the corpus, else the model's preset."),
+    typer.Option(
+        min=1, help="Number of denoising steps; default: the value in the corpus, if any, or the model's preset."
+    ),
 ]
 GuidanceScale = Annotated[
-    float | None, typer.Option(min=0, help="Guidance scale; default: the value in the corpus, else the model's preset.")
+    float | None,
+    typer.Option(min=0, help="Guidance scale; default: the value in the corpus, if any, or the model's preset."),
 ]
 Size = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Width and height of the images in pixels; default: the corpus's values, else the model's preset."
+        min=1,
+        help="Width and height of the images in pixels; default: the values in the corpus, if any, or the model's "
+        "preset.",
     ),
 ]
 ENGINES: Final = ("local", "ray")
@@ -179,7 +184,10 @@ Engine = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Maximum number of Ray workers; default: one per GPU; without GPUs, as many as fit."),
+    typer.Option(
+        min=1,
+        help="Maximum number of Ray workers; default: one per GPU or, without GPUs, as many as the cluster can run.",
+    ),
 ]
 Dtype = Annotated[
     str | None,
@@ -196,7 +204,7 @@ BatchSize = Annotated[
 ]
 Compile = Annotated[
     bool | None,
-    typer.Option("--compile", help="Compile the denoiser first, which is faster on a GPU but changes rounding."),
+    typer.Option("--compile", help="Compile the denoiser first; this is faster on a GPU, but changes rounding."),
 ]
 DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has more than one.")]
 DatasetRevision = Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")]

@@ -91,7 +91,7 @@ def attack(
     device: Device = None,
     seed: Annotated[
         int,
-        typer.Option(min=0, help="Random seed of the searches; on a CPU, the same seed gives exactly the same result."),
+        typer.Option(min=0, help="Random seed for the searches; on a CPU, the same seed always gives the same result."),
     ] = 0,
 ) -> Attacked:
     """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often

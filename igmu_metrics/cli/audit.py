@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def audit(
-    out: Annotated[Path, typer.Option(help="Folder to write audit.md, its figures and audit.json to.")] = Path(
-        "igmu-audit"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for audit.md, its figures and audit.json.")] = Path("igmu-audit"),
     work: Annotated[
         Path, typer.Option(help="Folder for the generated images; an interrupted run resumes from this folder.")
     ] = Path("igmu-audit/work"),
@@ -27,8 +25,8 @@ def audit(
         list[str] | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Additional metric to audit: the name of a registered metric, or a module and name in an installed "
-            "package, whose code igmu runs. Repeat this option for several metrics.",
+            help="Additional metric to audit: the name of a registered metric, or MODULE:NAME for a metric in an "
+            "installed package (igmu runs the package's code). Repeat this option for several metrics.",
         ),
     ] = None,
 ) -> Audited:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def build(
     out: Annotated[
         Path,
-        typer.Option(help="Folder to write the corpus to, which --bench, load_dataset and igmu validate can read."),
+        typer.Option(help="Folder for the corpus, which --bench, load_dataset and igmu validate can read."),
     ],
 ) -> Written:
-    """Write your concepts (--concepts) as a corpus folder with prompts, dataset card, manifest and concept files."""
+    """Build a corpus folder from your concepts (--concepts): prompts, dataset card, manifest and concept files."""
     from igmu_data import build as building
     from igmu_data.media import shell
     from igmu_data.taxonomy import own_files

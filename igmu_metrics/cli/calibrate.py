@@ -31,8 +31,8 @@ def calibrate(
     data: Annotated[
         str,
         typer.Option(
-            help="Labelled images: a CSV file of labels, a folder with a labels.csv, an ImageFolder, Parquet, a Hub "
-            "id or sandbox."
+            help="Labelled images: a CSV file of labels, a folder with a labels.csv, an ImageFolder, a Parquet "
+            "file, a Hub id or sandbox."
         ),
     ],
     detector: Annotated[str, option("detector", "Detector to measure, such as clip, siglip:MODEL or sandbox.")],
@@ -64,7 +64,7 @@ def calibrate(
         str,
         option(
             "on_error",
-            "What to do about unreadable images: stop with an error (raise), or leave them out and list them (skip).",
+            "What to do with unreadable images: stop with an error (raise), or leave them out and list them (skip).",
         ),
     ] = "raise",
     device: Device = None,

@@ -18,26 +18,28 @@ def check(
     cards: Cards,
     at_least: Annotated[
         list[str] | None,
-        bound("--min", "Lowest value that the metric, or coverage, may have; repeat for several metrics."),
+        bound("--min", "Lowest value allowed for a metric or for coverage; repeat for several bounds."),
     ] = None,
     at_most: Annotated[
         list[str] | None,
-        bound("--max", "Highest value that the metric, or failed, may have; repeat for several metrics."),
+        bound("--max", "Highest value allowed for a metric or for failed; repeat for several bounds."),
     ] = None,
 ) -> Met:
     """Check scorecards against bounds, for continuous integration: print one line per bound and set the exit code.
 
     The exit code is 0 if every 95% interval lies entirely within its bound, 1 if at least one interval lies entirely
     outside its bound, 3 if the check is undecided because an interval contains its bound, and 2 if a bound could
-    not be checked, because its metric is missing from a scorecard or has no value. The other bounds are checked anyway.
+    not be checked, because its metric is missing from a scorecard or has no value. If a bound cannot be checked,
+    the others are still checked.
 
     Metrics have the same names as on the scorecard: short names, such as forgetting and asr_any@k, or full names, such
-    as attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score means its headline
-    metric; asr means the headline metric of attack_success_rate.
+    as attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score selects its
+    headline metric; asr selects the headline metric of attack_success_rate.
 
-    Two shares describe the images: coverage is the share of the corpus's images that were scored, in the part where it
-    is lowest (coverage/retain means that of one part), and failed is the share of images that failed or are missing.
-    --min coverage=0.95 --max failed=0.01 rejects an incomplete scorecard.
+    Two additional names, coverage and failed, describe the images of a scorecard. coverage is the share of the
+    corpus's images that were scored, in the part of the corpus where this share is lowest; coverage/retain is the
+    share in the retain part. failed is the share of images that failed or are missing. For example, --min
+    coverage=0.95 --max failed=0.01 rejects an incomplete scorecard.
     """
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Met

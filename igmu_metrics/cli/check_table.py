@@ -19,9 +19,9 @@ def check_table(
         Path,
         typer.Argument(
             metavar="FILE.csv",
-            help="CSV file with a header and one measurement per line, with the columns n (number of images or "
+            help="CSV file with a header and one measurement per line. Its columns are n (number of images or "
             "prompts) and either value (0..1) or percent (0..100, with or without %). Other columns, such as "
-            "model, are used as labels of the lines. Write numbers exactly as they are printed, with all "
+            "model, are used to label the lines. Write numbers exactly as they are printed, with all "
             "decimals (0.50, not 0.5).",
         ),
     ],

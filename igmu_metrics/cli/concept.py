@@ -24,7 +24,7 @@ def new(
         Path, typer.Option(help="Folder for your own concepts, which other commands accept as --concepts.")
     ] = Path("concepts"),
 ) -> Written:
-    """Write a template for a new concept, which explains every key and contains examples to replace."""
+    """Write a template for a new concept. The template explains every key and contains examples to replace."""
     from igmu_data.errors import OutputError
     from igmu_data.files import beside, require_writable
     from igmu_data.media import shell

@@ -15,8 +15,8 @@ def concepts(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Concept to show in full, such as object/church or sandbox.church, or config whose concepts are "
-            "listed, such as object."
+            help="Concept to show in full, such as object/church or sandbox.church, or a config, such as object, "
+            "whose concepts are listed."
         ),
     ] = None,
 ) -> Concepts:

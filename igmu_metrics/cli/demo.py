@@ -24,10 +24,12 @@ def demo(
         bool, typer.Option("--full", help="Run all prompts and seeds of both tasks, which takes much longer.")
     ] = False,
     task: Annotated[
-        str | None, typer.Option(help="Task to run: church, van-gogh or both; default: church, or both with --full.")
+        str | None,
+        typer.Option(help="Task to run: church, van-gogh or both; default: church, or both tasks with --full."),
     ] = None,
     seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of images per prompt; default: 2, or all with --full.")
+        int | None,
+        typer.Option(min=1, max=5, help="Number of images per prompt; default: 2, or one per seed with --full."),
     ] = None,
     verbose: Verbose = False,
 ) -> Scored:

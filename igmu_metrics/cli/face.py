@@ -27,7 +27,7 @@ def face(
             metavar="SPEC", help="Network that computes the features: onnx:FILE.onnx, clip:MODEL or dinov2:MODEL."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector face:FILE.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for use as --detector face:FILE.")],
     public_figure: Annotated[
         bool,
         typer.Option(

@@ -38,7 +38,7 @@ def generate(
         str,
         typer.Option(
             help="Model to generate with: a diffusers folder, a Hub id[@revision] or sandbox:VERSION. The prefixes "
-            "filter:, negative-prompt: and safety-checker: apply the baselines of these names to the model."
+            "filter:, negative-prompt: and safety-checker: apply the baselines of the same names to the model."
         ),
     ],
     config: Config,
@@ -74,7 +74,7 @@ def generate(
         Path | None,
         typer.Option(
             metavar="FILE.yaml",
-            help="File that states what the unlearning method cost (training time, GPU, data), for the scorecard.",
+            help="File with the costs of the unlearning method (training time, GPU, data), for the scorecard.",
         ),
     ] = None,
     unet: Annotated[
@@ -117,7 +117,7 @@ def generate(
         ),
     ] = None,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Allow the code given as --pipeline to run.")
+        bool, typer.Option("--trust-code", help="Allow igmu to run the code given as --pipeline.")
     ] = False,
 ) -> Generated:
     """Generate images for the prompts of a config, for use with igmu score."""

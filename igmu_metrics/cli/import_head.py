@@ -19,7 +19,7 @@ def import_head(
         typer.Argument(metavar="FILE.pth", help="A classifier_head.pth file of the IGMU reference implementation."),
     ],
     concept: Annotated[str, typer.Option(help="Concept that the head detects, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for use as --detector igmu-head:FILE.")],
     present_class: Annotated[
         int | None,
         typer.Option(

@@ -32,7 +32,7 @@ def import_prompts(
     source: Annotated[str, typer.Option(help="Citation of the list, which is recorded in every row.")],
     concept: Annotated[str, typer.Option(help="Concept that the prompts test, such as object/church.")],
     out: Annotated[
-        Path, typer.Option(help="Folder to write the corpus to, which igmu generate and igmu score accept as --bench.")
+        Path, typer.Option(help="Folder for the corpus, which igmu generate and igmu score accept as --bench.")
     ],
     where: Annotated[
         list[str] | None,
@@ -46,7 +46,7 @@ def import_prompts(
         str | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Names of columns of a CSV file (--format csv) that differ from igmu's: "
+            help="Columns of a CSV file (--format csv) whose names differ from igmu's: "
             "prompt=…,seed=…,guidance_scale=…,width=…,height=…,language=….",
         ),
     ] = None,
@@ -56,13 +56,11 @@ def import_prompts(
     ] = None,
     guidance_scale: Annotated[
         float | None,
-        typer.Option(
-            min=0.01, help="Guidance scale for prompts without a guidance scale; default: the model's preset."
-        ),
+        typer.Option(min=0.01, help="Guidance scale for prompts that do not specify one; default: the model's preset."),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of denoising steps, which lists do not contain; default: the model's preset."),
+        typer.Option(min=1, help="Number of denoising steps (lists do not specify it); default: the model's preset."),
     ] = None,
     size: Annotated[
         int | None,

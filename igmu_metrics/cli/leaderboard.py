@@ -21,7 +21,7 @@ def leaderboard(
     ],
     out: Annotated[Path, typer.Option(help="Self-contained HTML file to write.")] = Path("leaderboard.html"),
 ) -> Board:
-    """Write a leaderboard page of all given scorecards, with one table per set of models scored in the same way."""
+    """Write a leaderboard page for all given scorecards, with one table for each set of comparable models."""
     from igmu_data.files import require_writable
     from igmu_metrics.cli._card_answers import Board
     from igmu_metrics.report.leaderboard import read_folder, render

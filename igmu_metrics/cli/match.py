@@ -35,12 +35,12 @@ def match(
         str | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Names of the table's columns if they are unusual: file=…,prompt=…,seed=….",
+            help="Names of the table's columns, if igmu does not recognize them: file=…,prompt=…,seed=….",
         ),
     ] = None,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Accept a table that lists files which are not in the folder."),
+        typer.Option("--allow-missing", help="Accept a table that lists files missing from the folder."),
     ] = False,
     seeds_in_order: Annotated[
         bool,
@@ -85,10 +85,10 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
-        say(f"not matched: {len(lost) - _SHOWN} more images")
+        say(f"not matched: {len(lost) - _SHOWN} more images, which are not listed here")
     say(*(f"missing: {place.name}" for place in found.missing[:_SHOWN]))
     if len(found.missing) > _SHOWN:
-        say(f"missing: {len(found.missing) - _SHOWN} more files that the table lists")
+        say(f"missing: {len(found.missing) - _SHOWN} more files, which are listed in the table")
     prompts = {m.row.id for m in found if m.row is not None}
     say(f"{path}: matched {len(found) - len(lost)} of {len(found)} images to prompts of {config}")
     say(f"{len(prompts)} of the {n_prompts} prompts of {config} have an image")
@@ -96,9 +96,9 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     if foreign and (row := foreign[0].row) is not None:
         of, own = f"{len(foreign)} image{'s' * (len(foreign) != 1)}", ", ".join(map(str, row.seeds))
         say(
-            f"note: the corpus does not list the seeds of {of}, such as seed {foreign[0].seed} of row {row.id}, whose "
-            f"seeds are {own}. They can be scored only if the other model's images have the same seeds. Generate both "
-            "models' images with the same seeds."
+            f"note: the corpus does not list the seeds of {of}; for example, seed {foreign[0].seed} of row {row.id} is "
+            f"not among {own}. Such images can be scored only if the other model's images have the same seeds. "
+            "Generate both models' images with the same seeds."
         )
     unmatched = [Lost(m.path, m.how) for m in lost]
     return MatchedFolder(path, len(found), by, unmatched, found.missing, len(prompts), n_prompts, len(foreign))

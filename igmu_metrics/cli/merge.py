@@ -24,7 +24,7 @@ def merge(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder to write one scorecard per model to (default: only print the results); when merging images, "
+            help="Folder for the scorecards, one per model (default: only print the results); when merging images, "
             "the folder for all images."
         ),
     ] = None,

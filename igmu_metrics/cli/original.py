@@ -27,7 +27,7 @@ def original(
     out: Annotated[
         Path,
         typer.Option(
-            help="Dataset folder to write the reference table to; nsfw configs go to a second folder with -nsfw "
+            help="Dataset folder for the reference table; nsfw configs go to a second folder with -nsfw "
             "appended to its name."
         ),
     ],
@@ -46,7 +46,7 @@ def original(
         str | None,
         typer.Option(
             metavar="lite|full|N",
-            help="Part of the corpus to use: full (default), lite (a fifth) or the first N of its 10 rounds.",
+            help="Part of the corpus to use: full (default), lite (a fifth), or N for the first N of its 10 rounds.",
         ),
     ] = None,
     seeds_per_row: Annotated[
@@ -59,7 +59,7 @@ def original(
         str | None, typer.Option(help="Numerical precision of the model: fp32 (default), bf16 or fp16.")
     ] = None,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Allow the code that the model specifies with code= to run.")
+        bool, typer.Option("--trust-code", help="Allow igmu to run the code that the model specifies with code=.")
     ] = False,
     **settings: Any,
 ) -> Written:

@@ -54,12 +54,12 @@ def power(
         list[str] | None,
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
-            help="Name of a GPU, its seconds per image and its price in euros per hour, for which igmu prints hours "
-            "and costs. Repeat this option for several GPUs.",
+            help="Name of a GPU, its seconds per image and its price in euros per hour; igmu prints the hours and "
+            "costs for this GPU. Repeat this option for several GPUs.",
         ),
     ] = None,
     seconds_per_image: Annotated[
-        float | None, typer.Option(help="Seconds per image on a GPU without a name; otherwise use --gpu.")
+        float | None, typer.Option(help="Seconds per image on your GPU; to give the GPU a name, use --gpu instead.")
     ] = None,
     euros_per_hour: Annotated[
         float | None, typer.Option(help="Price in euros per hour of the GPU that --seconds-per-image describes.")

@@ -22,7 +22,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="NAME=DIR",
-            help="Folder of the images of one model that is not in --images; repeat for several models.",
+            help="Folder of one model's images, if it is not in --images; repeat for several models.",
         ),
     ] = None,
     original_images: Annotated[
@@ -42,8 +42,8 @@ def report(
         list[Path] | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Labels that a person gave the images, exported from the report's audit view; repeat for a second "
-            "person, to measure the agreement of the two people and to resolve disagreements.",
+            help="Labels that a person assigned to the images, exported from the report's audit view; repeat for a "
+            "second person, to measure the agreement of the two people and to resolve disagreements.",
         ),
     ] = None,
     lines: Annotated[

@@ -70,7 +70,7 @@ def run(
         str | None,
         typer.Option(
             metavar="lite|full|N",
-            help="Part of the corpus to use: full (default), lite (a fifth) or the first N of its 10 rounds.",
+            help="Part of the corpus to use: full (default), lite (a fifth), or N for the first N of its 10 rounds.",
         ),
     ] = None,
     seeds_per_row: Annotated[
@@ -95,14 +95,16 @@ def run(
         list[str] | None,
         bound(
             "--min",
-            "Lower bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
+            "Lower bound, in the same form as in igmu check. With --until decided, the run tests the bound instead of "
+            "the verdict. Repeat this option for several bounds.",
         ),
     ] = None,
     at_most: Annotated[
         list[str] | None,
         bound(
             "--max",
-            "Upper bound, as in igmu check, that --until decided checks instead of the verdict; repeat for more.",
+            "Upper bound, in the same form as in igmu check. With --until decided, the run tests the bound instead of "
+            "the verdict. Repeat this option for several bounds.",
         ),
     ] = None,
     max_images: Annotated[
@@ -126,11 +128,11 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE.yaml",
-            help="File that states what the unlearning of the model NAME cost; repeat for several models.",
+            help="File with the costs of unlearning the model NAME; repeat for several models.",
         ),
     ] = None,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Allow the code that a model specifies with code= to run.")
+        bool, typer.Option("--trust-code", help="Allow igmu to run the code that a model specifies with code=.")
     ] = False,
     dry_run: Annotated[
         bool,

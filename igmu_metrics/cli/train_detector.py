@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def train_detector(
     data: Annotated[str, typer.Option(help="Labelled images: a folder (ImageFolder or Parquet), a Hub id or sandbox.")],
     concept: Annotated[str, typer.Option(help="Concept that the detector looks for, such as object/church.")],
-    out: Annotated[Path, typer.Option(help="The .safetensors file to write, to be used as --detector igmu-head:FILE.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write, for use as --detector igmu-head:FILE.")],
     clip: Annotated[
         str | None,
         typer.Option(
@@ -60,13 +60,13 @@ def train_detector(
         str,
         option(
             "on_error",
-            "What to do about unreadable images: stop with an error (raise), or leave them out and list them (skip).",
+            "What to do with unreadable images: stop with an error (raise), or leave them out and list them (skip).",
         ),
     ] = "raise",
     device: Device = None,
     batch_size: Annotated[int, option("batch_size", "Number of images in memory at once.")] = 32,
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed of the training; the same seed gives the same file.")
+        int, typer.Option(min=0, help="Random seed for the training; the same seed gives the same file.")
     ] = 0,
 ) -> Trained:
     """Train a detector for a concept on labelled images. The detector's file also records the threshold,

@@ -114,9 +114,7 @@ def verify(
     failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
-        raise VerificationError(
-            f"{told}. Do not rely on {'this scorecard' if len(failed) == 1 else 'these scorecards'}."
-        )
+        raise VerificationError(f"{told}. Do not rely on scorecards with problems.")
     return answer
 
 
@@ -156,14 +154,14 @@ def _problems(
         if not again:
             say(f"note: the images were not compared: {why}")
         elif not unlike:
-            say("note: scoring its images again gave the same lines, values and signatures")
+            say("note: scoring the images again gave the same lines, values and signatures")
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
     if not problems and not unlike and found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
-        same = ", and scoring its images again gave the same lines, values and signatures" if again else ""
+        same = ", and scoring the images again gave the same lines, values and signatures" if again else ""
         say(f"{path}: the scorecard is consistent{same} ({n}).", covering([found]))
         if not again:
             say(

@@ -129,8 +129,8 @@ class Calibration(_Strict):
         if 2 * len(same) > len(scored):
             raise InputError(
                 f"{len(same)} of {len(scored)} images of {what} were used for the calibration, such as the one with "
-                f"sha256 {same[0]}…, so its threshold and error rates depend on them. Calibrate on other images, or, "
-                "if people have judged most of these, score with their labels (--detector labels:FILE.csv)."
+                f"sha256 {same[0]}…, so the threshold and error rates depend on them. Calibrate on other images or, if "
+                "people have labelled most of these images, score with their labels (--detector labels:FILE.csv)."
             )
         return len(same)
 

@@ -119,7 +119,7 @@ def read_facts(path: Path) -> HeadFacts:
         raise WeightsError(f"{path} is not a safetensors file ({error}). Download the file again.") from error
     if metadata.get("format") != FORMAT or metadata.get("present_class") not in ("0", "1"):
         raise WeightsError(
-            f"{path} does not specify which concept it judges and which class means 'present'. Convert the published "
+            f"{path} does not specify which concept it detects and which class means 'present'. Convert the published "
             "file with igmu_metrics.detectors.igmu_head.import_pth."
         )
     require_spelled(str(path), [metadata.get("concept", "")], known_ids())

@@ -141,7 +141,9 @@ class Vocabulary:
     def __post_init__(self) -> None:
         for concept, others in self.rivals.items():
             if not others or concept in others:
-                raise EmptyInputError(f"vocabulary: {concept!r} needs at least one rival class other than itself.")
+                raise EmptyInputError(
+                    f"vocabulary: the rivals of {concept!r} must contain at least one class, but not {concept!r}."
+                )
             for name in (concept, *others):
                 if not self.texts.get(name):
                     raise EmptyInputError(f"vocabulary: class {name!r} has no texts. Add at least one.")

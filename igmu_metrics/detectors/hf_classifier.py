@@ -123,10 +123,13 @@ def load(
     try:
         model, missing = from_safetensors(AutoModelForImageClassification, source)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{source.name}: transformers cannot load it as an image classifier ({error}).") from error
+        raise WeightsError(
+            f"{source.name}: transformers cannot load this model as an image classifier ({error})."
+        ) from error
     if missing:  # a headless backbone loads as a random classifier
         raise WeightsError(
-            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Use a fine-tuned model."
+            f"{source.name} is missing weights, for example {missing[0]!r} ({len(missing)} in total). Use a fine-tuned "
+            "model."
         )
     names = {int(index): str(label) for index, label in model.config.id2label.items()}
     outputs = _by_taxonomy(names) if labels is None else _given(names, labels, source.name)

@@ -251,7 +251,7 @@ def import_pth(path: str | Path, out: str | Path, *, concept: str, present_class
     present_class = PRESENT_CLASS.get(concept) if present_class is None else present_class
     if present_class not in (0, 1):
         raise InputError(
-            f"present_class is {present_class} for {concept!r}. Set it to 0 or 1, whichever class the head was trained "
+            f"present_class is {present_class} for {concept!r}. Set it to the class, 0 or 1, that the head was trained "
             "to assign to images of the concept."
         )
     out = Path(out)

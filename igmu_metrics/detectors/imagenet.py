@@ -185,7 +185,7 @@ def _checked(indices: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]
         for index in classes:
             if not 0 <= index < N_CLASSES:
                 raise OutOfRangeError(
-                    f"indices: class {index} of {concept!r} is not in 0..{N_CLASSES - 1}. Correct it."
+                    f"indices: class {index} of {concept!r} is not in 0..{N_CLASSES - 1}. Correct the class."
                 )
     return {concept: tuple(classes) for concept, classes in indices.items()}
 

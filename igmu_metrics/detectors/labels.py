@@ -131,7 +131,7 @@ def load(
             image = cells.pop(at).strip()
             if not image or "\0" in image:
                 what = "contains a null character" if image else "is empty"
-                raise MetadataError(f"{where}: the path {what}. Remove the line, or enter the path of its image.")
+                raise MetadataError(f"{where}: the image path {what}. Remove the line, or enter a valid path.")
             key = _key(os.path.join(path.parent, image), folders)
             if key in rows:
                 raise DuplicateIdError(f"{where}: {image!r} is already on line {lines[rows[key]]}. Keep one of them.")
@@ -183,8 +183,11 @@ def _concept(name: str, path: Path, wanted: str) -> str:
     found = [i for i in taxonomy.all_concepts() if i.partition("/")[2] == slug]
     found = found or [i for i in taxonomy.siblings() if i.partition("/")[2] == slug]
     if len(found) != 1:
-        what = f"may mean {' or '.join(found)}" if found else "is not a concept of the taxonomy"
-        raise MetadataError(f"{path}, line 1: {slug!r} in column {name!r} {what}. Rename the column to 'domain/slug'.")
+        why = f"{slug!r} may mean {' or '.join(found)}" if found else f"{slug!r} is not a concept of the taxonomy"
+        raise MetadataError(
+            f"{path}, line 1: the concept of column {name!r} is unclear, because {why}. Rename the column to "
+            "'domain/slug'."
+        )
     return found[0]
 
 
@@ -197,7 +200,7 @@ def _probability(cell: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:  # false for NaN, too
-        raise LabelError(f"{where}: {cell!r} is not yes, no, unclear or a number in 0..1. Correct it.")
+        raise LabelError(f"{where}: {cell!r} is not yes, no, unclear or a number in 0..1. Correct the label.")
     return value
 
 

@@ -202,11 +202,12 @@ def load(
         processor = _processor(source)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise WeightsError(
-            f"{source.name}: transformers cannot load it as an image-text-to-text model ({error})."
+            f"{source.name}: transformers cannot load this model as an image-text-to-text model ({error})."
         ) from error
     if missing:
         raise WeightsError(
-            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+            f"{source.name} is missing weights, for example {missing[0]!r} ({len(missing)} in total). Download it "
+            "again."
         )
     prompt = "" if processor.chat_template else PROMPTS.get(model.config.model_type, "")
     if not prompt and not processor.chat_template:

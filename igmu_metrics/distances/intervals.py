@@ -33,7 +33,7 @@ class Prompts:
         """Equal ids are one prompt; a side without ids shares none. LengthMismatchError: not one id per row."""
         for rows, ids in ((x, x_ids), (y, y_ids)):
             if ids is not None and len(ids) != len(rows):
-                raise LengthMismatchError(f"got {len(ids)} prompt ids for {len(rows)} rows. Pass one id per row.")
+                raise LengthMismatchError(f"there are {len(ids)} prompt ids for {len(rows)} rows. Pass one id per row.")
         if x_ids is None or y_ids is None:
             of_x, of_y = _numbered(x, x_ids), _numbered(y, y_ids)
             of_y = of_y + of_x.max() + 1

@@ -122,7 +122,7 @@ class Caller:
         )
         raise InputError(
             f"{self._pipeline.name}: the memory of {self._pipeline.device} is too small for {size} images of "
-            f"{how.width}×{how.height} in one call ({str(error).splitlines()[0][:120]}). {advice}."
+            f"{how.width}×{how.height} pixels in one call ({str(error).splitlines()[0][:120]}). {advice}."
         ) from error
 
     def _called(self, batch: Sequence[Asked], how: Settings) -> list[tuple[npt.NDArray[np.float32], str]]:
@@ -147,7 +147,7 @@ class Caller:
             if not self._pipeline.compiled or _is_full(error):
                 raise
             raise WeightsError(
-                f"{name} cannot be compiled here ({one_line(error)[:200]}). Leave --compile out."
+                f"{name} cannot be compiled on this machine ({one_line(error)[:200]}). Leave --compile out."
             ) from error
         images = np.asarray(result.images)
         if images.shape != (len(batch), how.height, how.width, 3):

@@ -90,8 +90,8 @@ def network(kind: Any, folder: Path, dtype: torch.dtype, variant: str | None) ->
         )
     if missing := sorted(info["missing_keys"]):
         raise WeightsError(
-            f"{folder} lacks {listed(missing)} of {kind.__name__}. Save all of its weights, or use the file as a part "
-            "of its base (BASE,unet=FILE)."
+            f"{folder} is missing {listed(missing)} of {kind.__name__}. Save all weights, or use the file as a part of "
+            "its base (BASE,unet=FILE)."
         )
     return loaded, sorted(info["unexpected_keys"])
 

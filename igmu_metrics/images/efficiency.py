@@ -73,7 +73,7 @@ class Efficiency(_Strict):
         default=None, description="parameters in tensors that the original does not store, or stores with other values"
     )
     extra_bytes: _Bytes | None = Field(default=None, description="bytes to store in addition to the original")
-    method: Method | None = Field(default=None, description="what making it cost, as stated by its author")
+    method: Method | None = Field(default=None, description="costs of unlearning, as stated by the model's author")
     times: Times | None = Field(
         default=None, description="measured generation times; in no hash, and ignored when scorecards are compared"
     )

@@ -165,7 +165,7 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
             if record.get(name) != value:
                 raise MetadataError(
                     f"{where}: {file_name} was generated with {name}={record.get(name)!r}, not {value!r}. Use another "
-                    "folder, or delete this one to generate it again."
+                    "folder, or delete this one to generate its images again."
                 )
         out[key] = record
     return out

@@ -148,9 +148,9 @@ def settled_alike(
         for mine, theirs in zip(settled(requests, other, **options), wanted, strict=True):
             if mine != theirs:
                 raise InputError(
-                    f"{what + ': ' if what else ''}{name} would be generated with {mine} ({mine.by}), but {first} with "
-                    f"{theirs} ({theirs.by}). Images generated differently cannot be compared. Set steps, guidance "
-                    "scale and size yourself (--steps, --guidance-scale, --size of 'igmu generate' and 'igmu run')."
+                    f"{what + ': ' if what else ''}{name} would generate images with {mine} ({mine.by}), but {first} "
+                    f"with {theirs} ({theirs.by}), and such images cannot be compared. Set steps, guidance scale and "
+                    "size yourself (--steps, --guidance-scale, --size of 'igmu generate' and 'igmu run')."
                 )
     for pipeline in pipelines.values():
         pipeline.require([r.prompt for r in requests], wanted)
@@ -316,7 +316,8 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
         if not 0 <= r.seed <= LARGEST_SEED:
             raise OutOfRangeError(
                 f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1. torch's generator reads only "
-                f"32 bits, so it would be the same as seed {r.seed % (LARGEST_SEED + 1)}. Choose another seed."
+                f"32 bits, so the image would be the same as for seed {r.seed % (LARGEST_SEED + 1)}. Choose another "
+                "seed."
             )
         if r.row_id != Path(r.row_id).name or not r.row_id:
             raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be used as a file name. Choose another id.")

@@ -250,7 +250,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     path = folder / METADATA
     if parts := part_folders(folder):
         raise MetadataError(
-            f"{folder} contains parts that are not merged yet ({len(parts)}). Run {shell(['igmu', 'merge', folder])}."
+            f"{folder} contains unmerged parts ({len(parts)}). To merge them, run {shell(['igmu', 'merge', folder])}."
         )
     if not path.is_file():
         raise MetadataError(
@@ -342,13 +342,13 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
             there = ", ".join(sorted(record)) or "nothing"
             raise MetadataError(f"{where}: {name!r} is missing (found {there}). Add it.")
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
-            raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be of type {kind.__name__}. Correct it.")
+            raise MetadataError(f"{where}: {name} is {record[name]!r}; it must be of type {kind.__name__}.")
     if not record["file_name"] or len(os.fsencode(record["file_name"])) > _LONGEST:
         raise MetadataError(
-            f"{where}: file_name is {_short(record['file_name'])}, which is not a valid file name. Correct it."
+            f"{where}: file_name is {_short(record['file_name'])}, which is not a valid file name. Correct the name."
         )
     if LEFT_OUT not in record and not 0 <= record["seed"] < 2**63:
-        raise MetadataError(f"{where}: seed is {record['seed']}; it must be in 0..2^63-1. Correct it.")
+        raise MetadataError(f"{where}: seed is {record['seed']}; it must be in 0..2^63-1. Correct the seed.")
     return record
 
 

@@ -90,9 +90,7 @@ def _file(path: Path) -> tuple[Path, Callable[[str, str, int], float]]:
     if folder:
         found = [folder / n for n in _FILES if (folder / n).is_file()] or sorted(folder.glob("*.safetensors"))
         if len(found) != 1:
-            raise WeightsError(
-                f"{folder} contains {len(found)} files that may be a LoRA. Specify the path of one file."
-            )
+            raise WeightsError(f"{folder} contains {len(found)} files that may be LoRAs. Specify the path of one file.")
         path = found[0]
     config: dict[str, Any] = {}
     if beside := configuration(path):
@@ -137,7 +135,8 @@ def _diffusers_names(
             found = convert(dict(state), **options)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"{path.name}: diffusers cannot read the layout of this LoRA ({first_line(error)}). Convert it first."
+            f"{path.name}: diffusers cannot read the layout of this LoRA ({first_line(error)}). Convert the "
+            "LoRA to a layout that diffusers supports."
         ) from error
     named, alphas = found if isinstance(found, tuple) else (found, None)
     out = {}

@@ -110,7 +110,7 @@ def match(
         raise EmptyInputError(f"{folder} contains no images. Specify the folder that contains one model's images.")
     found = table or _default_table(folder)
     if unknown := columns.keys() - _COLUMNS.keys():
-        raise InputError(f"--columns assigns {min(unknown)!r}; the names are {', '.join(_COLUMNS)}. Use one of them.")
+        raise InputError(f"--columns cannot assign {min(unknown)!r}; it can only assign {', '.join(_COLUMNS)}.")
     if columns and found is None:
         raise InputError(f"--columns is given, but {folder} contains no table. Specify the table with --table.")
     listed = dict(_table(found, folder, columns)) if found else {}
@@ -216,7 +216,7 @@ def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple
         else:
             records = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:
-        raise MetadataError(f"{path} cannot be read as a table ({error}). Correct it.") from error
+        raise MetadataError(f"{path} cannot be read as a table ({error}). Correct the file.") from error
     if not records or not all(isinstance(r, dict) for r in records):
         raise MetadataError(f"{path} contains no records. Use a table with one line per image.")
     for number, record in enumerate(records, 1):
@@ -228,7 +228,7 @@ def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple
     columns = {k for r in records for k in r}
     if absent := [name for name in named.values() if name not in columns]:
         raise MetadataError(
-            f"{path}: has no column {absent[0]!r}; its columns are {', '.join(sorted(columns))}. Correct --columns."
+            f"{path} has no column {absent[0]!r}; its columns are {', '.join(sorted(columns))}. Correct --columns."
         )
     file, prompt, seed = (named.get(name) or _column(columns, usual) for name, usual in _COLUMNS.items())
     if file is None or prompt is None:
@@ -243,7 +243,7 @@ def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple
         given = "" if value is None else str(value).strip()
         if given and not given.isdecimal():
             raise MetadataError(
-                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct it."
+                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct the seed."
             )
         told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
         place = real(folder / str(record.get(file) or ""))

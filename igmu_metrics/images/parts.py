@@ -143,7 +143,7 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
     if len(counts) > 1:
         each = " and ".join(map(str, sorted(counts)))
         raise MetadataError(
-            f"{out} contains parts from divisions into {each} parts. Merge only the parts of one division."
+            f"{out} contains parts of different divisions, into {each} parts. Merge only parts of the same division."
         )
     n = max(counts, default=0)
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if place(out, i, n).name not in names]:

@@ -308,7 +308,8 @@ def settle(given: Config, said: Config, default: Preset | None, model: str) -> S
     if missing:
         flags = ", ".join(dict.fromkeys(_FLAGS[title] for title in missing))
         raise InputError(
-            f"{model}: neither the rows nor the model's configuration set {', '.join(missing)}. Use {flags}."
+            f"{model}: some settings ({', '.join(missing)}) are set neither in the rows nor in the model's "
+            f"configuration. Use {flags}."
         )
     *others, last = [who for who, titles in by.items() if titles]
     titles = {who: " and ".join(by[who]).replace("width and height", "size") for who in others}

@@ -197,7 +197,7 @@ def comfyui(text: str) -> Told | None:
     if len(found) > 1 or len(found[0][0]) != 1:
         n = len({t for texts, *_ in found for t in texts})
         raise InputError(
-            f"ComfyUI's graph has {len(found)} samplers and {n} texts, and does not record which of them were used"
+            f"the ComfyUI graph has {len(found)} samplers and {n} texts, and does not record which of them were used"
         )
     texts, seed, given, size = found[0]
     prompt = next(iter(texts))

@@ -214,8 +214,8 @@ def _replace(pipe: Any, part: Part, elsewhere: Sequence[str]) -> None:
     folder = _folder_of(part)
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise WeightsError(
-            f"{folder} does not contain both a config.json and safetensors files. Specify the folder of a {part.kind}, "
-            "or a file."
+            f"config.json or safetensors files are missing from {folder}. Specify the folder of a {part.kind}, or a "
+            "file."
         )
     config = parse_json(read_text(folder / "config.json"), str(folder / "config.json"), "Download the folder again.")
     told, here = config.get("_class_name"), type(module).__name__
@@ -256,7 +256,7 @@ def read_part(path: Path, kind: str, elsewhere: Sequence[str] = COMPONENTS) -> d
             others = {k: found.get(k) for k in COMPONENTS if k not in (kind, *elsewhere)}
             if more := [k for k, v in others.items() if isinstance(v, Mapping) and v]:
                 raise WeightsError(
-                    f"{path.name} also contains tensors for the {more[0]}. Specify the file for both, by adding "
+                    f"{path.name} also contains tensors for the {more[0]}. To use the file for both, add "
                     f"{more[0]}={path.name}."
                 )
             apart = {k: v for k, v in found.items() if k not in (name, *COMPONENTS) and isinstance(v, Mapping)}
@@ -396,7 +396,7 @@ def _checkpoint(pipe: Any, part: Part, folder: Path) -> Any:
     networks = {k: v for k, v in new.components.items() if hasattr(v, "named_parameters")}
     # What the file has not got is left without data.
     if empty := [f"{k}.{n}" for k, one in networks.items() for n, p in one.named_parameters() if p.is_meta]:
-        raise WeightsError(f"{part.path.name} lacks {listed(empty)}. Download it again, or specify its parts.")
+        raise WeightsError(f"{part.path.name} is missing {listed(empty)}. Download it again, or specify its parts.")
     own = [k for k in COMPONENTS if getattr(pipe, k, None) is not None]
     if all(_same(getattr(new, k), getattr(pipe, k)) for k in own):
         raise _nothing(part)
@@ -444,8 +444,8 @@ def _learned(path: Path) -> tuple[str, torch.Tensor]:
         token = path.stem
     if not (isinstance(token, str) and token and isinstance(value, torch.Tensor)):
         raise WeightsError(
-            f"{path.name} is not a textual inversion, because it does not contain exactly one token with its tensor. "
-            "Specify the file of an embedding for one text encoder."
+            f"{path.name} is not a textual inversion; it must contain exactly one token and its tensor. Specify the "
+            "file of an embedding for one text encoder."
         )
     return token, value
 
@@ -476,7 +476,7 @@ def _coded(pipe: Any, part: Part) -> Any:
     made = make(pipe)
     if not callable(made):
         raise InputError(
-            f"{part.path}: {part.argument} returns {type(made).__name__}; it must return an object that is called like "
-            "the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and whose result has .images."
+            f"{part.path}: {part.argument} returns {type(made).__name__}; it must return an object that can be called "
+            "like the pipeline (prompt=…, generator=…, num_inference_steps=…, …) and whose result has .images."
         )
     return made

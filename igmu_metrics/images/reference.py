@@ -52,7 +52,7 @@ _ELSEWHERE: Final = frozenset(
     {"threshold", "sensitivity", "specificity", "n_positives", "n_negatives", "calibration", "truncation"}
 )
 _HUB: Final = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w.-]+)(?:/(?P<inside>.+))?")
-_AGAIN: Final = "Make it again with 'igmu original', or download it again."
+_AGAIN: Final = "Create it again with 'igmu original', or download it again."
 
 
 def local(place: Path) -> Path:
@@ -181,7 +181,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         raise MetadataError(f"{path}: the reference table cannot be read ({error.__cause__}). {_AGAIN}") from error
     lost = [name for name in COLUMNS if name not in table]
     if lost:
-        raise MetadataError(f"{path}: the reference table lacks {', '.join(lost)}. {_AGAIN}")
+        raise MetadataError(f"{path}: the reference table does not contain {', '.join(lost)}. {_AGAIN}")
     if digest(table, facts) != facts["digest"]:
         raise ChecksumError(f"{path} has changed since it was made (its digest no longer matches). {_AGAIN}")
     _require_possible(table, facts, path)
@@ -220,7 +220,7 @@ def _facts(path: Path) -> dict[str, Any] | None:
             )
     lost = [name for name, kind in _FACTS.items() if not isinstance(facts.get(name), kind)]
     if facts[FACT] != FORMAT or lost or not all(isinstance(v, dict) for v in facts["instruments"].values()):
-        what = f"it lacks {', '.join(lost)}" if lost else f"its format is {facts[FACT]!r}"
+        what = f"it does not contain {', '.join(lost)}" if lost else f"its format is {facts[FACT]!r}"
         raise MetadataError(f"{path} is not a reference table that this version of igmu can read ({what}). {_AGAIN}")
     return {name: value for name, value in facts.items() if name != "table"}
 
@@ -272,13 +272,13 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
         low, high = known.low, known.high
         seen = np.ma.compressed(values) if known.kind == "number" else values
         if (low is not None and (seen < low).any()) or (high is not None and (seen > high).any()):
-            raise MetadataError(f"{path}: {name} contains a value outside {low:g}…{high or np.inf:g}. {_AGAIN}")
+            raise MetadataError(f"{path}: {name} contains a value outside {low:g}..{high or np.inf:g}. {_AGAIN}")
         if known.pattern and not all(re.fullmatch(known.pattern, v) for v in values.tolist()):
             raise MetadataError(f"{path}: {name} contains an invalid hash. {_AGAIN}")
     if np.char.startswith(table["status"], FAILED).any():
         raise MetadataError(f"{path} contains an entry for an image of the original that could not be read. {_AGAIN}")
     if contents(table.keys, table["sha256"].tolist()) != facts["contents"]:
-        raise ChecksumError(f"{path}: the images that it lists do not match its hash of all images. {_AGAIN}")
+        raise ChecksumError(f"{path}: the listed images do not match the recorded hash of all images. {_AGAIN}")
 
 
 def recorded(table: Generations) -> dict[str, Any] | None:

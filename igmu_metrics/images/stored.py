@@ -173,7 +173,7 @@ def _safetensors(path: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _LONGEST_HEADER:
-                raise ValueError(f"its header would have {length} bytes")
+                raise ValueError(f"a header of {length} bytes is too large")
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
             for name, told in header.items():

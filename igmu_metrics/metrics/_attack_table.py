@@ -39,7 +39,8 @@ def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False)
     if k is not None:
         if not 1 <= int(k) <= least:
             raise OutOfRangeError(
-                f"k is {k!r}; it must be in 1..{least}, because prompt {str(prompts[few])!r} has no more seeds."
+                f"k is {k!r}; it must be in 1..{least}, because prompt {str(prompts[few])!r} has only {least} "
+                f"seed{'s' * (least != 1)}."
             )
         return int(k)
     if least < n[many] and not fewest:

@@ -170,8 +170,8 @@ def rows(
         lost = np.flatnonzero(~no_source & ~np.isin(attacked["attack_source_id"], plain_id))
         if lost.size:
             raise UnknownIdError(
-                f"source_ids[{lost[0]}] is {str(attacked['attack_source_id'][lost[0]])!r}, which has no generation in "
-                "plain_ids. Generate images of the plain prompts with the same seeds, and pass these as well."
+                f"source_ids[{lost[0]}] is {str(attacked['attack_source_id'][lost[0]])!r}, which is not in "
+                "plain_ids. Generate images of the plain prompts with the same seeds, and pass those images as well."
             )
         given: dict[str, Any] = {
             "id": plain_id,

@@ -159,7 +159,7 @@ def rows(
             )
     asked, known = set(reference.tolist()), known_ids()
     if target not in asked and target not in known:
-        raise UnknownConceptError(target, asked | known, "The target does not occur in the references either.")
+        raise UnknownConceptError(target, asked | known, "The references do not contain this concept.")
     right = {*known, target, *none}
     require_spelled("references", asked, right)
     require_spelled("near", close or (), right | asked)

@@ -104,7 +104,7 @@ def require_judge(info: InstrumentInfo, concept: str) -> None:
         known = sorted(info.concepts)
         more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
         raise InputError(
-            f"detector {info.name!r} does not judge {concept}, only {', '.join(known[:_LISTED])}{more}. Choose another "
+            f"detector {info.name!r} cannot detect {concept}, only {', '.join(known[:_LISTED])}{more}. Choose another "
             "--detector."
         )
 
@@ -125,7 +125,8 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     value, (low, high) = youden(sens, spec, *((n_sens, n_spec) if counted else ()))  # type: ignore[arg-type]
     if low > 0:
         return ""
-    on = f"of images worth {n_sens:g} with the concept and {n_spec:g} without it" if counted else "as given"
+    on = f"from the equivalent of {n_sens:g} independent images with the concept and {n_spec:g} without it"
+    on = on if counted else "as given"
     return (
         f"no verdict can be based on {signed.get('detector', 'the detector')}, because it may agree with people no "
         f"more often than chance does (Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f}; sensitivity "

@@ -363,7 +363,8 @@ def load_pretrained(model_class: Any, source: Source, model_type: str, dtype: to
     model, missing = from_safetensors(model_class, source, dtype=dtype)
     if missing:
         raise WeightsError(
-            f"{source.name} lacks {len(missing)} of its weights, such as {missing[0]!r}. Download it again."
+            f"{source.name} is missing weights, for example {missing[0]!r} ({len(missing)} in total). Download it "
+            "again."
         )
     loaded: torch.nn.Module = model.eval().requires_grad_(False)
     for parameter in loaded.parameters():  # their file would stay in memory beside them, whole, while one is left

@@ -84,7 +84,9 @@ def observe(
     """
     n = len(images)
     if partners is not None and len(partners) != n:
-        raise LengthMismatchError(f"a distance requires pairs, but there are {n} images and {len(partners)} partners.")
+        raise LengthMismatchError(
+            f"there are {n} images, but {len(partners)} partners. Pass one partner for each image."
+        )
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:
         raise LengthMismatchError(

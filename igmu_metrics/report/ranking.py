@@ -116,7 +116,7 @@ def _why(card: Scorecard) -> str:
         return card.unfounded
     score = card.figure(*RANKED_BY)
     if card.general:
-        return "general prompts have no forget score, as nothing in them was to be forgotten"
+        return "general prompts have no forget score, because they contain no concept to forget"
     if score is None:
         return "the scorecard has no forget score"
     reasons = {name: f.reason for name in ASPECTS if (f := card.figure(RANKED_BY[0], name)) and f.value is None}

@@ -127,7 +127,7 @@ def _told(path: Path, sha256: str) -> Image:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ChecksumError(
             f"{path} is not the image that the scorecard describes, because its sha256 differs. Specify the folder "
-            "that was scored, or score this one."
+            "that was scored, or score this folder."
         )
     return decode_image(data, name=str(path))
 

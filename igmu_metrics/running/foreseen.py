@@ -73,6 +73,6 @@ def require_labelled(tools: Instruments, paths: Sequence[Path]) -> None:
             tools.detector.probabilities(Batch([path]), [tools.target])
         except LabelError as error:
             raise InputError(
-                f"{tools.detector.info.name} identifies images by their files, and has no label for {path}. Generate "
+                f"{tools.detector.info.name} assigns labels to image files, but has no label for {path}. Generate "
                 "the images first ('igmu generate'), then label them, and score them with 'igmu score'."
             ) from error

@@ -202,8 +202,8 @@ def require_decidable(plan: Plan, scores: Mapping[str, ScoreEntry], where: str) 
         name = bound.name
         if exact(name) or exact(name := usable(scores, bound, where)):
             raise InputError(
-                f"{name} depends on how many images there are, so --until cannot decide it during the run. Check it "
-                "afterwards with igmu check."
+                f"{name} depends on the number of images, so --until cannot decide it during the run. Check it with "
+                "igmu check after the run."
             )
     if plan.until is not None and not signable(rule(plan)):
         raise InputError(

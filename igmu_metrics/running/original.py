@@ -41,7 +41,7 @@ def generated(table: Generations) -> dict[str, Any]:
         return {n: _NUMBERS.get(n, int)(value) for n, value in told.items() if n in FIELDS and value != "None"}
     except ValueError as error:
         raise MetadataError(
-            f"the reference table contains invalid settings, {told} ({error}). Make the table again."
+            f"the reference table contains invalid settings, {told} ({error}). Create the table again."
         ) from error
 
 
@@ -71,7 +71,7 @@ def require_alike(
     if missing:
         raise InputError(
             f"{spec} has no image for row {missing[0].row_id!r}, seed {missing[0].seed} ({len(missing)} of "
-            f"{len(requests)} images are missing). Use less of the corpus (--protocol, --seeds-per-row), or use "
+            f"{len(requests)} images are missing). Use a smaller part of the corpus (--protocol, --seeds-per-row) or "
             "another original."
         )
     if "generated_with" not in table:
@@ -82,7 +82,7 @@ def require_alike(
         theirs = known[request.key]
         if theirs and mine != theirs:
             raise InputError(
-                f"{spec}: the original was generated with {theirs}, but the models would be generated with {mine} "
+                f"{spec}: the original's images were generated with {theirs}, but the models would use {mine} "
                 f"({how.by}; row {request.row_id!r}), and such images cannot be compared. Leave out --steps, "
                 "--guidance-scale and --size, set --dtype to that of the original, or use another original."
             )

@@ -136,7 +136,7 @@ def checked(plan: Plan) -> Plan:
         )
     if plan.figures and plan.until is None:
         raise InputError(
-            f"--figure {plan.figures[0]} has no effect without --until. Add --until, such as --until decided."
+            f"--figure {plan.figures[0]} has no effect without --until. Add --until, for example --until decided."
         )
     if bounds := plan.bounds:
         flag = f"--{'min' if bounds[0].least else 'max'} {bounds[0].name}={bounds[0].bound:g}"
@@ -153,8 +153,8 @@ def checked(plan: Plan) -> Plan:
         if config_target(config) is None:
             members = config_concepts(config)
             raise InputError(
-                f"config {config!r} contains {len(members)} concepts. Specify each of them separately, such as "
-                f"{members[0]!r}."
+                f"config {config!r} contains {len(members)} concepts. Specify each concept separately, for "
+                f"example {members[0]!r}."
             )
     if len(set(plan.configs)) < len(plan.configs):
         raise InputError(f"the configs ({', '.join(plan.configs)}) contain a duplicate. Specify each config only once.")

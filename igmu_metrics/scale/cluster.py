@@ -185,7 +185,7 @@ def _require_here(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise ClusterError(
-                f"{path}: a worker wrote this on its own machine, but it does not exist here. Choose an --out on a "
+                f"{path}: a worker wrote this on another machine, so it is not available here. Choose an --out on a "
                 "drive that all machines share."
             )
 

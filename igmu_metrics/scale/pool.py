@@ -109,7 +109,7 @@ def spread(
                     raise ClusterError(
                         f"part {tasks[at]} failed, because two workers died while processing it. Finished parts are "
                         "kept. See Ray's logs; if memory ran out, use fewer --workers, a smaller --batch-size or a "
-                        "lower --dtype."
+                        "lower-precision --dtype."
                     ) from error
                 waiting.appendleft(at)
                 continue

@@ -175,7 +175,7 @@ def merge(folder: Path, *, device: str | None = None) -> Iterator[Scorecard]:
     paths = sorted(folder.glob("*-of-*.parquet"))
     if not paths:
         run = f"igmu score … --shard i/n {shell(['--out', folder])}"
-        raise MetadataError(f"{folder} contains no tables. Run {run} for every i.")
+        raise MetadataError(f"{folder} contains no tables. Run {run} for every i from 1 to n.")
     models: dict[str, list[_Part]] = {}
     first: dict[str, Any] = {}
     for path in paths:
@@ -229,7 +229,7 @@ def _require_whole(path: Path, table: Generations, facts: Mapping[str, Any]) -> 
         if not isinstance(facts.get(name), kind):
             lost.append(name)
     if facts.get("format") != FORMAT or lost or not _is_shard(facts["shard"]):
-        what = f"it lacks {', '.join(lost)}" if lost else "its format is not supported"
+        what = f"it does not contain {', '.join(lost)}" if lost else "its format is not supported"
         raise MetadataError(
             f"{path} is not a valid table written by this version of 'igmu score --shard' ({what}). Run that shard "
             "again."
@@ -250,9 +250,9 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
         if not missing:
             raise MetadataError(
-                f"{folder}: the shards of {model} are duplicated or have different n. Run all of them again."
+                f"{folder}: shards of {model} are duplicated, or their numbers n differ. Run all of them again."
             )
-        raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run them.")
+        raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run these shards.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
         raise MetadataError(
             f"{folder}: the folder of {model}'s images changed between its shards. Delete the shards and run all of "

@@ -66,7 +66,7 @@ def resampled(card: str | None, images: str | None, originals: str | None, *, n:
     except IgmuError as error:
         return visible(f"Refused. {error}", lines=True)
     if problems:
-        return _listed("The images do not result in this scorecard:", problems)
+        return _listed("Scoring the images again gives a different scorecard:", problems)
     return (
         f"All {len(found.generations)} lines have the hashes of the uploaded images. {chosen} randomly chosen lines "
         "were scored again and are the same. If one line in ten of a scorecard were invented, it would pass this check "

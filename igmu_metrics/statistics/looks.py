@@ -73,8 +73,8 @@ class Looks:
     def __post_init__(self) -> None:
         if not 1 <= self.look <= self.planned <= MOST_LOOKS:
             raise OutOfRangeError(
-                f"look {self.look} of {self.planned} is not possible; the look must be between 1 and the planned "
-                f"number, which may be at most {MOST_LOOKS}."
+                f"interim check {self.look} of {self.planned} is not possible; the first number must be from 1 to the "
+                f"second, which may be at most {MOST_LOOKS}."
             )
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ class Looks:
         found = _NAMED.fullmatch(text)
         if found is None:
             raise InputError(
-                f"looks is {text!r}; it must have the form LOOK/PLANNED, such as 4/11 for the fourth of 11."
+                f"looks is {text!r}; it must have the form LOOK/PLANNED, such as 4/11 for the fourth of 11 checks."
             )
         return cls(int(found[1]), int(found[2]), found[3] or "")
 
@@ -116,7 +116,7 @@ class Looks:
         found = cls.read(str(text))
         if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
             raise InputError(
-                f"the score is signed as look {text!r} with {told}, but this version of igmu supports only "
+                f"the score is signed as interim check {text!r} with {told}, but this version of igmu supports only "
                 f"{found.fields}. Score again."
             )
         return found

@@ -41,7 +41,7 @@ def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> Fl
             at = int(wrong[0])
             raise OutOfRangeError(
                 f"{name}[{at}] is {values.ravel()[at]:g}; "
-                f"it must be a whole number in {low:g}..n = {total.ravel()[at]:g}."
+                f"it must be a whole number from {low:g} to n = {total.ravel()[at]:g}."
             )
     misses = np.ones(s.shape)
     for i in range(int(tries.max(initial=0.0))):

@@ -65,7 +65,7 @@ def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
     if isinstance(values, str | bytes | Path):
         raise InputError(f"{name} is the string {_quote(values)}; pass a list with one entry per generation.")
     if isinstance(values, Set | Mapping | KeysView | ValuesView) and ordered:
-        raise InputError(f"{name} has type {kind.__name__}, which has no order. Pass a list.")
+        raise InputError(f"{name} has type {kind.__name__}, which is not ordered. Pass a list.")
     if kind.__module__.partition(".")[0] == "torch" and hasattr(values, "detach"):
         tensor = values.detach().cpu()
         return as_list(name, (tensor.double() if tensor.is_floating_point() else tensor).numpy())

@@ -199,8 +199,8 @@ def _apart(units: Any, files: Any, shown: BoolArray, where: str) -> tuple[BoolAr
         if all(shown[half].any() and not shown[half].all() for half in (held, ~held)):
             return held, whole
     raise EmptyInputError(
-        f"{where}: there are too few different images with or without the concept to form two halves. Label more "
-        "images, or set --threshold."
+        f"{where}: the images cannot be divided into two halves that both contain images with and without the concept. "
+        "Label more images, or set --threshold."
     )
 
 
@@ -215,8 +215,8 @@ def _require(shown: BoolArray, where: str, least: int) -> None:
     for what, n in (("with", int(shown.sum())), ("without", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}at least {least} labelled image{'s' * (least != 1)} {what} the concept must be judged by the "
-                f"detector; found {n}. Label more images, or choose another label or concept."
+                f"{where}the detector must judge at least {least} labelled image{'s' * (least != 1)} {what} the "
+                f"concept, but judged {n}. Label more images, or choose another label or concept."
             )
 
 

@@ -93,7 +93,7 @@ class HeadCard(_Strict):
     training: Training
     threshold: float = Field(description="p >= threshold counts as present")
     threshold_rule: str
-    validation: Measured = Field(description="too good, because the threshold was chosen on these images")
+    validation: Measured = Field(description="too optimistic, because the threshold was chosen on these images")
     test: Measured
     warnings: tuple[str, ...]
     versions: dict[str, str]

@@ -118,8 +118,8 @@ def open_dataset(data: str, config: str | None = None, revision: str | None = No
         )
     if local and revision:
         raise InputError(
-            f"a revision, {revision!r}, is specified for the folder {data!r}, but only datasets on the Hub have "
-            "revisions. Leave the revision out."
+            f"revision {revision!r} is specified for the folder {data!r}, but only datasets on the Hub have revisions. "
+            "Leave the revision out."
         )
     commit = revision if local else _commit(data, revision)
     try:

@@ -262,8 +262,8 @@ def _require_classes(where: str, split: str, shown: BoolArray, rule: Rule) -> No
     for what, n in ((f"labelled {names}", int(shown.sum())), (f"not labelled {names}", int((~shown).sum()))):
         if n < least:
             raise EmptyInputError(
-                f"{where}: at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r} must be "
-                f"available; found {n}. Add images, or choose another label with --positive-label."
+                f"{where}: at least {least} image{'s' * (least != 1)} {what} in column {rule.column!r} are "
+                f"required; found {n}. Add images, or choose another label with --positive-label."
             )
 
 
@@ -301,7 +301,8 @@ def _warnings(train: Part, test: Part, held: BoolArray, measured: card.Measured)
     trained_on = set(train.seen.digests)
     if same := [d for d in test.seen.digests if d in trained_on]:
         first = f"the pixels of the first have the sha256 {same[0][:16]}"
-        yield f"{len(same)} of {len(test.shown)} test images are also in train ({first}), so the results are too good."
+        share = f"{len(same)} of {len(test.shown)}"
+        yield f"{share} test images are also in train ({first}), so the results are too optimistic."
     answers: Mapping[bool, set[str]] = {
         present: {d for d, s in zip(train.seen.digests, train.shown, strict=True) if s == present}
         for present in (True, False)

@@ -309,9 +309,9 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
     if unlike := [key for key in shared if mine[key] != theirs[key]]:
         row, seed = unlike[0]
         raise IncomparableError(
-            f"{first.model} and {other.model} were scored against different originals: {len(unlike)} of the "
-            f"{len(shared)} images of {first.original_model!r} that both used differ, such as the one of row {row!r}, "
-            f"seed {seed}. Score both against the same folder."
+            f"{first.model} and {other.model} were scored against different originals: of the {len(shared)} "
+            f"images of {first.original_model!r} that both used, {len(unlike)} differ, such as the image for row "
+            f"{row!r}, seed {seed}. Score both against the same folder."
         )
 
 

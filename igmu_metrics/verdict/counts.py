@@ -161,8 +161,11 @@ def check_table(path: Path) -> list[Printed]:
     for row in read_table(path):
         given = [c for c in (VALUE, PERCENT) if row.get(c)]
         if len(given) != 1:
-            which = "both value and percent are" if given else "neither value nor percent is"
-            raise MetadataError(f"{path}, line {row['line']}: {which} given. The table must have {FORMAT}")
+            which = "both are" if given else "neither is"
+            raise MetadataError(
+                f"{path}, line {row['line']}: either value or percent must be given, but {which}. The table must have "
+                f"{FORMAT}"
+            )
         (column,) = given
         n, line = trials(path, row), int(row["line"])
         try:

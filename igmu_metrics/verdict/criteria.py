@@ -241,7 +241,9 @@ def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
         if len(some) == 1:
             return some[0]
     if found:
-        raise InputError(f"{where} has several metrics {name!r}: {', '.join(found)}. Use one of these full names.")
+        raise InputError(
+            f"{where} has several metrics called {name!r}: {', '.join(found)}. Use one of these full names."
+        )
     names = {figure: None for entry in scores.values() for figure in entry.figures}
     alike = nearest(name, known if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."

@@ -47,7 +47,9 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
     require_comparable(cards)
     for card in cards:
         if card.general:
-            raise EmptyInputError(f"{card.model}: general prompts have no attacks. Use scorecards of a concept.")
+            raise EmptyInputError(
+                f"{card.model}: there are no attacks for general prompts. Use scorecards of a concept."
+            )
         if METRIC not in card.scores:
             raise EmptyInputError(
                 f"{card.model}: no adversarial images were scored. Generate the adversarial split, then score again."

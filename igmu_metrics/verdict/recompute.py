@@ -108,7 +108,7 @@ def _lacking(entry: ScoreEntry, table: Generations) -> str:
     """Why a score that lines determine is not determined by these; "" if it is."""
     metric = registry.metric(entry.name)
     lost = [n for n in metric.NEEDS if n not in _restored(metric, table)] if follows(entry) else []
-    return f"the generations lack the columns {', '.join(lost)}" if lost else ""
+    return f"the generations do not contain the columns {', '.join(lost)}" if lost else ""
 
 
 def _restored(metric: Metric, table: Generations) -> Generations:

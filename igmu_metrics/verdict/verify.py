@@ -128,9 +128,10 @@ def _lines(card: Scorecard) -> Iterator[Problem]:
             seen, p, status, asked = g.values()
             unjudged = (BLANK, UNCLEAR) if asked else (BLANK, OK)
             if told and status not in (unjudged if p is None else (OK,)):
-                yield Problem(f"generations.{at}.status{suffix}", f"{status!r} with a probability of {p}")
+                what = f"the status is {status!r}, but the probability is {p}"
+                yield Problem(f"generations.{at}.status{suffix}", what)
             if seen != (None if p is None else p >= threshold):
-                what = f"{seen} with a probability of {p} and a threshold of {threshold:g}"
+                what = f"the value is {seen}, but the probability is {p} and the threshold is {threshold:g}"
                 yield Problem(f"generations.{at}.present{suffix}", what)
 
 
@@ -177,8 +178,10 @@ def _signatures(card: Scorecard) -> Iterator[Problem]:
                     f"the value is {entry.signature[field]!r}, but the scorecard reports {value!r}",
                 )
         if entry.package and entry.name in registry.own("metrics"):
-            what = f"the package is {entry.package!r}, but the metric is part of igmu"
-            yield Problem(f"scores.{name}.signature.metric.package", what)
+            yield Problem(
+                f"scores.{name}.signature.metric.package",
+                f"the package is {entry.package!r}, but the metric is part of igmu",
+            )
         if entry.n_failed != len(card.failures):
             what = f"the value is {entry.n_failed}, but {len(card.failures)} failures are listed"
             yield Problem(f"scores.{name}.n_failed", what)
@@ -254,7 +257,7 @@ def _composite(card: Scorecard) -> Iterator[Problem]:
     parts = [entry.figures[name].value for name in ASPECTS]
     known = [p for p in parts if p is not None and p >= 0]
     if len(known) < len(parts) or not isclose(float(harmonic_mean(known)), entry.value, rel_tol=_EXACT, abs_tol=_EXACT):
-        yield Problem(f"scores.{recompute.FORGET}.value", f"{entry.value} is not the harmonic mean of its aspects")
+        yield Problem(f"scores.{recompute.FORGET}.value", f"{entry.value} is not the harmonic mean of the aspects")
 
 
 def _again(card: Scorecard) -> Iterator[Problem]:
@@ -262,26 +265,27 @@ def _again(card: Scorecard) -> Iterator[Problem]:
     try:
         found = recompute.scores(card)
     except IgmuError as error:
-        yield Problem("generations", f"scores cannot be recomputed from them: {error}")
+        yield Problem("generations", f"the scores cannot be recomputed from these lines: {error}")
         return
     for name, score in found.items():
         figures, signature = card.scores[name].figures, card.scores[name].signature
         if name != recompute.FORGET:  # its settings also depend on features
             for key, value in score.signature.fields.items():
                 if key not in ("igmu", "bootstrap") and signature.get(key) != value:
-                    what = f"the value is {signature.get(key)!r}, but the generations result in {value!r}"
+                    what = f"the value is {signature.get(key)!r}, but according to the generations it is {value!r}"
                     yield Problem(f"scores.{name}.signature.{key}", what)
         for key, estimate in score.figures.items():
             if key in figures:
                 yield from differences(f"scores.{name}.figures.{key}", figures[key], estimate)
             else:
-                yield Problem(f"scores.{name}.figures.{key}", "this is missing, although the generations determine it")
+                lost = "this metric is missing, although the generations determine it"
+                yield Problem(f"scores.{name}.figures.{key}", lost)
     for name, entry in card.scores.items():
         # Lines of schema 2 have no status and no alignments; a note says what cannot be recomputed for this reason.
         if "status" not in card.generations or not recompute.follows(entry):
             continue
         if name not in found:
-            yield Problem(f"scores.{name}", "the generations lack a column that this score requires")
+            yield Problem(f"scores.{name}", "the generations do not contain a column that this score requires")
         elif entry.name != recompute.FORGET:
             for key in entry.figures.keys() - found[name].figures.keys():
                 yield Problem(f"scores.{name}.figures.{key}", "this metric cannot be computed from the generations")
@@ -293,15 +297,16 @@ def differences(
     """The differences between a card's metric and what its lines, or images, give."""
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
-        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but {by} result in"
+        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but the numbers computed from {by} are"
         yield Problem(where, f"the scorecard reports {what} {found.n_prompts} and {found.n_generations}")
     if not _alike(told.value, value, tolerance):
-        yield Problem(where, f"the scorecard reports {told.value}, but {by} result in {value}")
+        yield Problem(where, f"the scorecard reports {told.value}, but the value computed from {by} is {value}")
     if found.interval is not None and value is not None:
         ends = told.interval or (None, None)
         if not all(_alike(a, b, max(tolerance, 1e-6)) for a, b in zip(ends, found.interval, strict=True)):
             yield Problem(
-                f"{where}.interval", f"the scorecard reports {told.interval}, but {by} result in {found.interval}"
+                f"{where}.interval",
+                f"the scorecard reports {told.interval}, but the interval computed from {by} is {found.interval}",
             )
 
 

@@ -105,10 +105,10 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
     """
     for name in ("config", "target", "coverage", "notes"):
         if (told := getattr(card, name)) != (found := getattr(again, name)):
-            yield Problem(name, f"the scorecard reports {told!r}, but its images result in {found!r}")
+            yield Problem(name, f"the scorecard reports {told!r}, but scoring its images again gave {found!r}")
     told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times vary
     if told_cost and cost and told_cost != cost:
-        yield Problem("efficiency", f"the scorecard reports {told_cost!r}, but its images result in {cost!r}")
+        yield Problem("efficiency", f"the scorecard reports {told_cost!r}, but scoring its images again gave {cost!r}")
     if len(card.failures) != len(again.failures):
         yield Problem(
             "failures", f"the scorecard lists {len(card.failures)} failures, but {len(again.failures)} were found"
@@ -151,9 +151,9 @@ def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[P
     for field in sorted((told.keys() | found.keys()) - _NAMES):
         mine, theirs = told.get(field), found.get(field)
         if mine != theirs:
-            cure = f". Install igmu {mine} to make the scorecard again" if field == "igmu" else ""
+            cure = f". Install igmu {mine} to create the scorecard again" if field == "igmu" else ""
             where = f"scores.{name}.signature.{field}"
-            yield Problem(where, f"the scorecard is signed with {mine!r}, but {theirs!r} was found{cure}")
+            yield Problem(where, f"the signature contains {mine!r}, but {theirs!r} was found{cure}")
 
 
 def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
@@ -174,8 +174,8 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
             if not _alike(value, seen):
                 yield Problem(
                     f"generations.{at}.{name}",
-                    f"the scorecard reports {value!r} for row {key[0]!r}, seed {key[1]}, but the images result in "
-                    f"{seen!r}",
+                    f"the scorecard reports {value!r} for row {key[0]!r}, seed {key[1]}, but scoring the images again "
+                    f"gave {seen!r}",
                 )
 
 
@@ -200,7 +200,7 @@ def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path
     if other:
         told.append(f"the scorecard was made with other versions than those installed here: {', '.join(other)}")
     if changed.get("bench") is not None:
-        told.append("the corpus comes from --bench and not from where the scorecard says")
+        told.append("the corpus comes from --bench, not from the place recorded on the scorecard")
     return told
 
 

@@ -421,7 +421,7 @@ class TestFailures:
             ([], EmptyInputError, "nothing to generate"),
             (asked(1, 2, 1), DuplicateIdError, r"requests\[2\].*seed 1"),
             (asked(-1), OutOfRangeError, "seed -1"),
-            (asked(1, 2**32 + 1), OutOfRangeError, r"requests\[1\]: seed 4294967297 .* the same as seed 1\."),
+            (asked(1, 2**32 + 1), OutOfRangeError, r"requests\[1\]: seed 4294967297 .* the same as for seed 1\."),
             (asked(1, steps=0), OutOfRangeError, "steps, width and height are 0"),
             ([dataclasses.replace(asked(1)[0], row_id="../row")], InputError, "file name"),
         ],

@@ -175,6 +175,6 @@ def test_what_the_hub_refuses_names_the_way_out(folders: Path, hub: Hub, client:
     assert "'nobody/nothing'" in missing
     assert "no config 'object.cat'" in concept
     assert all(
-        line.endswith("--bench FOLDER with a folder that contains it.") for line in (gated, revision, missing, concept)
+        line.endswith("with a folder that contains this config.") for line in (gated, revision, missing, concept)
     )
     assert int(client(code, hub).splitlines()[0]) > 100

@@ -17,7 +17,7 @@ _COLUMNS: Final = (
     "peak memory",
     "extra parameters",
     "extra bytes",
-    "cost of making it, as stated by its author",
+    "cost of unlearning, as stated by the model's author",
 )
 _STEPS: Final = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _NOT_ALIKE: Final = "not comparable"
