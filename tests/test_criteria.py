@@ -194,8 +194,8 @@ def test_with_two_detectors_lines_name_the_detector(cards: dict[str, Scorecard],
     write(card.model_copy(update={"scores": scores}), tmp_path / "b.json")
     done = CliRunner().invoke(app, ["check", str(tmp_path), "--min", "forgetting=0.5", "--min", "xyz=0"])
     assert done.stdout.splitlines() == [
-        "met: sandbox: esd: forgetting 0.969 [0.818, 0.995] >= 0.5",
-        "met: clip: esd: forgetting 0.969 [0.818, 0.995] >= 0.5",
+        "met: sandbox: esd: forgetting 0.969 [0.806, 0.995] >= 0.5",
+        "met: clip: esd: forgetting 0.969 [0.806, 0.995] >= 0.5",
     ]
     assert [line.partition(": the scorecard")[0] for line in str(done.exception).splitlines()] == ["sandbox", "clip"]
 
