@@ -72,7 +72,7 @@ def command(drawn: Path, *more: object) -> list[object]:
 def by_command(drawn: Path, out: Path, **given: str) -> Scorecard:
     told = igmu(*command(drawn, "--out", out / "card.json", *(w for k, v in given.items() for w in (f"--{k}", v))))
     if (drawn / "esd" / FILE).exists() and not given:
-        assert f"esd: This is look 10 of at most 11 with the stopping rule 'decided'. Intervals are" in told
+        assert "esd: This is look 10 of at most 11 with the stopping rule 'decided'. Intervals are" in told
         assert told.endswith(f"The number of looks was read from {FILE} in the folder of the images.")
     else:
         assert "look" not in told

@@ -1,8 +1,8 @@
 """The interim checks of the run that generated a folder of images, so that later scores of the images know about them.
 
-Conventions: `igmu run --until` writes `igmu-looks.json` into the folder of every model's images at each check, before the
-images are scored. The file contains the latest check and the number of planned checks, such as
-`{"taken": "4/11:decided"}`. Everything that finds images reads this file: folders (`layouts.find`, whose column `looks`
+Conventions: at each check, before it scores, `igmu run --until` writes `igmu-looks.json` into the folder of a model's
+images. The file contains the latest check and the number of planned checks, such as `{"taken": "4/11:decided"}`.
+Everything that finds images reads this file: folders (`layouts.find`, whose column `looks`
 also reaches the tables of shards) and single files (`of_images`).
 """
 
