@@ -28,10 +28,12 @@ from igmu_metrics.evaluation import Evaluation, asked, both, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import listed, listing_of, of_listed
 from igmu_metrics.images.notes import notes, require_alike
+from igmu_metrics.images.sequential import of_images, taken
 from igmu_metrics.metrics._rows import as_lists, present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe
 from igmu_metrics.statistics import validation
+from igmu_metrics.statistics.level import LEVEL, at_level
 
 ATTACKS: Final = "attack_success_rate"
 _Listed = tuple[Path, dict[str, Any], str]  # image, record of the metadata, where it stands
@@ -57,6 +59,7 @@ def score(
     seed: int = 0,
     resamples: int = RESAMPLES,
     signature: Mapping[str, Setting] | None = None,
+    looks: str | None = None,
     **inputs: Any,
 ) -> Score:
     """Score one metric.
@@ -70,6 +73,8 @@ def score(
         seed: random seed of the bootstrap.
         resamples: number of resamples of the bootstrap.
         signature: further fields of the signature, such as `config` or `model`.
+        looks: number of this interim check and of all planned checks, such as 4/11, so that intervals are valid for
+            all checks together; by default the numbers that `igmu run --until` recorded next to the images.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
             and `stripped_prompts` (texts), from which these are computed (without `ids`, equal texts count as the same
             prompt); or `images` with `row_ids` of the corpus, `original_images` and a `detector`, for metrics of whole
@@ -89,8 +94,10 @@ def score(
     how: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if "row_ids" in inputs:
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
-        how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields}
+        how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields, "looks": looks}
         return score_rows(name, images, row_ids, **how, **inputs)
+    look = taken(looks, of_images(() if (given := inputs.get("images")) is None else given))
+    fields |= look.fields if look else {}
     inputs = present_names(getattr(metric, "rows", None), inputs, stacklevel=3)
     if hasattr(metric, "rows"):
         inputs = as_lists(metric.rows, inputs)
@@ -109,10 +116,11 @@ def score(
         table = _table(metric, inputs)
     except TypeError as error:  # a value of the wrong type
         raise InputError(f"{name}: {error}. See igmu_metrics.metrics.{name}.rows for its arguments.") from error
-    found = scored(metric, table, fields, n_failed=n_failed, **how)
+    with at_level(look.level if look else LEVEL):
+        found = scored(metric, table, fields, n_failed=n_failed, **how)
     if found is None:
         raise InputError(f"{name} cannot be computed, because it excludes all of the generations that were passed.")
-    return found
+    return replace(found, notes=(look.sentence(),)) if look else found
 
 
 def _require_names(metric: Metric, inputs: Mapping[str, Any]) -> None:
@@ -289,14 +297,16 @@ def score_rows(
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)
     require_alike(after.paired(before)[0])
+    look = taken(evaluation.looks, of_images(images))
     tools = evaluation.instruments(targets[0])
     before, after = (evaluation.measured(asked(table, targets[0]), tools, name) for table in (before, after))
     table, failures = both(before, after, tools)
     if budgets is not None:
         table = table.with_columns(budget=[None if (b := budgets.get(i)) is None else str(b) for i in table["id"]])
-    fields = {**evaluation.signed(table, rows), **(signature or {})}
+    fields = {**evaluation.signed(table, rows), **(signature or {}), **(look.fields if look else {})}
     how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
-    found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
+    with at_level(look.level if look else LEVEL):
+        found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
         given = sorted(set(after.parts.tolist()))
         used = sorted({part for parts in registry.metric(name).INFO.parts.values() for part in parts} - set(given))
@@ -304,7 +314,7 @@ def score_rows(
             f"{name} cannot be computed, because it excludes {' and '.join(given)} rows. Add "
             f"{' or '.join(used) or 'other'} rows."
         )
-    return replace(found[name], notes=tuple(notes(table)))
+    return replace(found[name], notes=(*notes(table), *([look.sentence()] if look else [])))
 
 
 def _of_rows(

@@ -7,13 +7,15 @@ are not in the corpus are scored like others, but counted separately.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.contract import PARTS
 from igmu_metrics.generations import Generations
+
+_SHOWN: Final = 300  # characters of a reason
 
 
 class Coverage(BaseModel):
@@ -63,6 +65,10 @@ class Card(Protocol):
     def generations(self) -> Generations:
         """What was scored."""
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why images could not be scored."""
+
 
 def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage] | None:
     """Coverage of corpus rows by a table, by part; None if there are no rows."""
@@ -94,17 +100,45 @@ def covered(card: Card) -> str:
     return "; ".join(f"{part} {found}" for part, found in card.coverage.items())
 
 
+def failed(card: Card) -> str:
+    """How many images of a card are missing because something failed, with an example; "" if none are."""
+    n = len(card.failures)
+    if not n:
+        return ""
+    of, first = n + len(card.generations), card.failures[0]
+    shown = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}…"
+    return f"{n} of {of} images failed or {'is' if n == 1 else 'are'} missing, such as: {shown}"
+
+
 def covering(cards: Sequence[Card]) -> str:
-    """The coverage of all cards, as a line below a table; by card if it differs."""
-    lines = []
-    for text, models in _alike(cards).items():
-        of = f" of {', '.join(models)}" if len(models) < len(cards) else ""
-        lines.append(f"Coverage{of}: {text}.")
-    return "\n".join(lines)
+    """The coverage of all cards and their failures, as lines below a table."""
+    return "\n".join([*coverages(cards), *failures(cards)])
 
 
-def _alike(cards: Iterable[Card]) -> dict[str, list[str]]:
+def coverages(cards: Sequence[Card]) -> list[str]:
+    """The coverage of all cards, by card if it differs."""
+    found = by_model(((card.model, covered(card)) for card in cards), len(cards))
+    return [f"Coverage{f' of {models}' if models else ''}: {text}." for text, models in found]
+
+
+def failures(cards: Sequence[Card]) -> list[str]:
+    """The failures of all cards, one line per card that has any."""
+    found = [(card.model, text) for card in cards if (text := failed(card))]
+    return [f"Failures{f' of {model}' if len(cards) > 1 else ''}: {text}." for model, text in found]
+
+
+def by_model(told: Iterable[tuple[str, str]], n_models: int) -> list[tuple[str, str]]:
+    """Each text that is not empty once, with the models to which it applies; "" if it applies to all.
+
+    Args:
+        told: models and texts.
+        n_models: number of models.
+
+    >>> by_model([("esd", "some"), ("uce", "some"), ("uce", "more")], 2)
+    [('some', ''), ('more', 'uce')]
+    """
     found: dict[str, list[str]] = {}
-    for card in cards:
-        found.setdefault(covered(card), []).append(card.model)
-    return found
+    for model, text in told:
+        if text:
+            found.setdefault(text, []).append(model)
+    return [(text, ", ".join(models) if len(models) < n_models else "") for text, models in found.items()]

@@ -34,6 +34,7 @@ from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
+from igmu_metrics.images.sequential import of_table, taken
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, require_judge
@@ -43,7 +44,6 @@ from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.settings import Settings, options, unrecorded
 from igmu_metrics.statistics.level import LEVEL, at_level
-from igmu_metrics.statistics.looks import Looks
 
 # For each column, the role of what computes it.
 BEHIND: Final = {
@@ -154,7 +154,6 @@ class Evaluation(Settings):
                 "include_none and include_target_styled require the 'unlearncanvas' layout, but the layout is "
                 f"{self.layout!r}."
             )
-        Looks.given(self.looks)  # checked before images are read
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:
@@ -163,6 +162,7 @@ class Evaluation(Settings):
         first = reference.beside(first, others, rows)
         for other in others:
             require_alike(other.paired(first, skip=self.on_error == "skip")[0])
+            taken(self.looks, of_table(other))  # checked before images are read
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
@@ -338,7 +338,7 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
-        rows, look = self.rows(), Looks.given(self.looks)
+        rows, look = self.rows(), taken(self.looks, of_table(after))
         signed: Mapping[str, Setting] = {
             "model": model,
             "original": original,

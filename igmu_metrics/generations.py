@@ -91,6 +91,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
         "generated_with": Column("text", "steps, guidance, size, dtype from metadata", both=True, published=False),
         "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
+        "looks": Column("text", "latest check of the run that generated the image", published=False),
         "seed_from": Column("text", "how an assumed seed was chosen", both=True, published=False),
         "status": Column("text", "ok, unclear, blank (a single color), or failed with the reason", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),

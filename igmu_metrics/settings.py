@@ -283,8 +283,8 @@ class Settings:
     looks: str | None = field(
         default=None,
         metadata=_about(
-            "Number of this interim check and number of planned checks, such as 4/11; intervals are widened so that "
-            "they are valid for all checks together."
+            "Number of this interim check and number of planned checks, such as 4/11, so that intervals are valid for "
+            "all checks together; default: the numbers that igmu run --until recorded next to the images."
         ),
     )
     only: frozenset[tuple[str, int]] | None = field(

@@ -599,6 +599,13 @@ def test_a_run_that_looks(tmp_path: Path) -> None:
     assert any("repeated confidence intervals" in note for note in made.notes)
     assert verify(out / "cards" / "esd.sandbox.church.json")[1] == []
     assert CliRunner().invoke(app, ["verify", str(out)]).exit_code == 0
+    # Whoever scores its images again gets the same intervals without saying so.
+    drawn = out / "images" / "sandbox.church"
+    words = ["--original", str(drawn / "original"), "--unlearned", str(drawn / "esd"), "--config", "sandbox.church"]
+    assert CliRunner().invoke(app, ["score", *words, "--out", str(tmp_path / "again.json")]).exit_code == 0
+    assert {k: v.figures for k, v in read_card(tmp_path / "again.json").scores.items()} == {
+        k: v.figures for k, v in made.scores.items()
+    }
     # Killed in any round, it ends in the same bytes.
     for seconds in (6.0, 12.0):
         process = subprocess.Popen(

@@ -120,7 +120,7 @@ def test_it_answers_five_questions_in_order(html: str) -> None:
     assert re.findall(r"<h3><a class=\"term\" .*?>(.*?)</a>", html) == [
         "Does it forget?",
         "Is it robust?",
-        "What did it break?",
+        "Does it preserve the rest?",
         "Is the difference real?",
         "How many more prompts would settle it?",
     ]
@@ -354,7 +354,7 @@ def test_lists_and_sentences() -> None:
 
 def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     assert [c.model for c in seen.cards] == ["esd", "fmn"]
-    forget, robust, broke, real, more = verdict.answers(seen)
+    forget, robust, kept, real, more = verdict.answers(seen)
     # Eight of eight prompts and none of them: Wilson's intervals begin at 0.676 and end at 0.324.
     assert {f.about: f.word for f in forget.findings} == {("esd",): "mostly", ("fmn",): "hardly"}
     assert (
@@ -365,8 +365,8 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
         "0\u00a0% of the adversarial prompts (mean over families) bring it back within" in robust.findings[0].sentence
     )
     assert "It is weakest against" in robust.findings[1].sentence
-    assert "near 50\u00a0%, far 100\u00a0%" in broke.findings[0].sentence
-    assert "Most affected is" in broke.findings[0].sentence
+    assert "near 50\u00a0%, far 100\u00a0%" in kept.findings[0].sentence
+    assert "Most affected is" in kept.findings[0].sentence
     # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
     words = {about: f.word for f in real.findings for about in f.about}
     assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}

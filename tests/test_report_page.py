@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from reported import CONFIG, MODELS, scored
+from reported import CONFIG, MODELS, SEEDS, chosen, scored
 from typer.testing import CliRunner
 
 from igmu_data.errors import InputError
 from igmu_metrics import registry
 from igmu_metrics.cli import app
-from igmu_metrics.report import brief, leaderboard, page, raters, verdict
+from igmu_metrics.coverage import covering, failed
+from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.report import brief, leaderboard, page, raters, terminal, verdict
 from igmu_metrics.report.audit import shots
 from igmu_metrics.report.definitions import ANSWERED_BY, definitions
 from igmu_metrics.report.folders import sections
@@ -25,6 +29,8 @@ from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.report.wording import DEGREES, cautious, doubt, grade, percent
 from igmu_metrics.scorecard import Figure, Scorecard, write
 from igmu_metrics.statistics import kappa
+from igmu_metrics.verdict import export
+from igmu_metrics.verdict.compare import compared
 from igmu_metrics.verdict.verify import read_all
 
 
@@ -143,6 +149,110 @@ def test_seeds_and_images_are_counted(seen: View) -> None:
     n = len(seen.lines)
     assert told["Images and prompts"] == f"{n} images of {n // 2} prompts by each model"
     assert "no labels were given" in told["Agreement with people"]
+
+
+# --- what failed, and what is noted -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def incomplete(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cards of two deliveries with two damaged images and a missing one each; in the first, three seeds are assumed."""
+    place = tmp_path_factory.mktemp("incomplete")
+    drawn = shutil.copytree(root / "drawn", place / "drawn")
+    for model in MODELS[1:]:
+        path = drawn / model / "metadata.jsonl"
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        retain = next(at for at, row in enumerate(chosen()) if row.probe == "far") * SEEDS
+        for line in lines[retain : retain + 2]:
+            (drawn / model / line["file_name"]).write_bytes(model.encode())
+        (drawn / model / lines.pop(retain + 2)["file_name"]).unlink()
+        if model == "esd":
+            lines[:3] = [line | {"seed_from": "in the order of the file names"} for line in lines[:3]]
+        path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    evaluation = Evaluation(CONFIG, detector=f"labels:{drawn / 'labels.csv'}", on_error="skip")
+    for card in evaluation.run(drawn / "original", [drawn / "esd", drawn / "fmn"]):
+        write(card, place / "cards" / f"{card.model}.json")
+    return place
+
+
+@pytest.mark.parametrize("models", [("esd",), ("esd", "fmn")])
+def test_what_failed_and_what_is_noted_is_said_where_the_verdict_says_what_it_rests_on(
+    incomplete: Path, models: tuple[str, ...]
+) -> None:
+    cards = read_all([incomplete / "cards" / f"{model}.json" for model in models])
+    lost, n = cards[0].failures, len(cards[0].generations)
+    failures = f"3 of {n + 3} images failed or are missing, such as: {lost[0]}"
+    assert len(lost) == 3
+    seeds = (
+        f"The seeds of 3 of the unlearned model's {n} images are assumed, not recorded (in the order of the file names)"
+    )
+    who = "" if len(models) == 1 else "esd: "
+    told = {line.title: line for line in ground(view(Section(cards, {})))}
+    each = [f"{card.model}: {failed(card)}." for card in cards] if who else [f"{failures}."]
+    assert told["Failed or missing images"].text.splitlines() == each
+    assert f"{who}{seeds}." in told["Notes"].text.splitlines()
+    assert [told[title].kind for title in ("Failed or missing images", "Notes", "Coverage")] == [
+        "caution failed",
+        "caution",
+        "",
+    ]
+    made = html.unescape(page.render(Section(cards, {})))
+    basis = made[made.index(f'id="ground-{CONFIG}"') : made.index(f'id="answer-1-{CONFIG}"')]
+    assert basis.count('<div class="caution') == 2
+    assert failures in basis
+    assert seeds in basis
+    files = [str(incomplete / "cards" / f"{model}.json") for model in models]
+    found = CliRunner().invoke(app, ["report", *files, "--out", str(incomplete / "report.html")])
+    assert f"Failures{' of esd' if who else ''}: {failures}." in found.output
+    assert f"{who}note: {seeds[0].lower()}{seeds[1:]}" in found.output
+
+
+def test_where_nothing_failed_the_page_says_so(cards: list[Scorecard], seen: View, text: str) -> None:
+    told = {line.title: line for line in ground(seen)}
+    assert told["Failed or missing images"][2:] == ("None.", "")
+    assert ("Notes" in told) is any(card.notes for card in cards)
+
+
+def test_every_line_about_coverage_says_what_failed(incomplete: Path, cards: list[Scorecard]) -> None:
+    some = read_all([incomplete / "cards" / f"{model}.json" for model in ("esd", "fmn")])
+    failures = [f"Failures of {card.model}: {failed(card)}." for card in some]
+    assert failures == covering(some).splitlines()[1:]
+    assert "Failures" not in covering(cards)
+    for told in (
+        str(terminal.forget_scores(some).caption),
+        str(terminal.ranking(some, compared(some)).caption),
+        html.unescape(leaderboard.render(some)),
+        "\n".join(export.latex_comments(some)),
+    ):
+        assert all(each in told for each in failures)
+    path = str(incomplete / "cards" / "esd.json")
+    found = CliRunner().invoke(app, ["verify", path])
+    assert found.output.count(f"Failures: {failed(some[0])}.") == 1
+    answer = json.loads(CliRunner().invoke(app, ["verify", path, "--json"]).stdout)["result"]["files"][0]
+    assert f"Failures: {failed(some[0])}." in answer["notes"]
+    (incomplete / "edited.json").write_text(Path(path).read_text().replace('"esd"', '"uce"'))
+    edited = CliRunner().invoke(app, ["verify", str(incomplete / "edited.json")])
+    assert f"Failures: {failed(some[0])}." in edited.output
+
+
+ENDS = ((0.9, 1.0), (0.59, 1.0), (0.4, 0.9), (0.1, 0.4), (0.0, 0.1))
+
+
+@pytest.mark.parametrize("ends", ENDS)
+@pytest.mark.parametrize("aspect", ["robustness", "preservation"])
+def test_a_figure_has_one_word_in_the_terminal_and_on_the_page(
+    aspect: str, ends: tuple[float, float], cards: list[Scorecard]
+) -> None:
+    """The terminal said that preservation was kept "mostly", and the page answered "some"."""
+    figure = Figure(value=sum(ends) / 2, interval=ends, n_prompts=9, n_generations=9)
+    entry = cards[0].scores["forget_score"]
+    scores = cards[0].scores | {"forget_score": entry.model_copy(update={"figures": entry.figures | {aspect: figure}})}
+    card = cards[0].model_copy(update={"scores": scores})
+    line = next(line for line in brief.lines([card]) if aspect in line)
+    answers = {answer.question: answer.findings[0].word for answer in verdict.answers(view(Section([card], {})))}
+    word = answers[verdict.ROBUST if aspect == "robustness" else verdict.PRESERVES]
+    assert line.endswith(f"  {word}")
+    assert word == grade(figure, DEGREES)
 
 
 # --- definitions and links ----------------------------------------------------------------------------------------

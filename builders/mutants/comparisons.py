@@ -169,6 +169,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "models stand beside each other that were measured against different originals",
     ),
     Mutation(
+        "report-silent-about-failures",
+        "igmu_metrics/report/ground.py",
+        "        *_cautions(view),\n",
+        "",
+        ("tests/test_report_page.py",),
+        "a page on an incomplete delivery does not say that images failed",
+    ),
+    Mutation(
         "coverage-not-compared",
         _COMPARE,
         "if ranked and first.coverage != other.coverage and not looked:",

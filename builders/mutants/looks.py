@@ -100,6 +100,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a run with bounds stops for the words of the verdict",
     ),
     Mutation(
+        "looks-forgotten-by-the-folder",
+        "igmu_metrics/images/layouts.py",
+        "if (look := sequential.recorded(folder)) is not None:",
+        "if (look := None) is not None:",
+        ("tests/test_sequential.py",),
+        "images of a run that was checked ten times are scored as if it had been checked once",
+    ),
+    Mutation(
+        "looks-fewer-than-there-were",
+        "igmu_metrics/images/sequential.py",
+        "if found is not None and asked.planned < found.planned:",
+        "if False:",
+        ("tests/test_sequential.py",),
+        "--looks 1/1 undoes ten checks",
+    ),
+    Mutation(
         "looks-undone",
         "igmu_metrics/running/plan.py",
         "and (before.until is None or now.until is not None)",

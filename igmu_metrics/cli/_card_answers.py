@@ -247,7 +247,7 @@ class Problems:
     Args:
         file: the file or folder.
         problems: one entry per problem; empty if there are none.
-        notes: what could not be checked.
+        notes: what could not be checked, and how many images failed or are missing according to a scorecard.
         scored_again: whether the images were scored again.
         counts: counts of the contents, such as rows by split.
     """

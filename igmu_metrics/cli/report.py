@@ -62,6 +62,7 @@ def report(
     from igmu_data.files import require_writable
     from igmu_data.progress import bars
     from igmu_metrics.cli._other_answers import Written
+    from igmu_metrics.coverage import by_model, failures
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
     from igmu_metrics.verdict.verify import read_all
@@ -97,4 +98,9 @@ def report(
     with bars() as advance:
         said = page.write(out, *found, most_lines=lines, beside=beside, advance=advance)
     say(said)
+    for section in found:
+        unlearned = [card for card in section.cards if card.model != card.original_model]
+        told = by_model(((card.model, f"note: {text}") for card in unlearned for text in card.notes), len(unlearned))
+        lines_of = (*failures(unlearned), *(f"{models}: {text}" if models else text for text, models in told))
+        say(*(f"{unlearned[0].config}: {line}" if len(found) > 1 else line for line in lines_of))
     return Written([out])

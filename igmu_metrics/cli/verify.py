@@ -124,7 +124,7 @@ def _problems(
     """Check one card alone and, if there are images, against them, and say what is wrong with it."""
     from igmu_data.errors import IgmuError
     from igmu_metrics.cli._card_answers import Problems
-    from igmu_metrics.coverage import covering
+    from igmu_metrics.coverage import coverages, failures
     from igmu_metrics.running.run import images_of
     from igmu_metrics.verdict.recompute import notes
     from igmu_metrics.verdict.verify import verify as check
@@ -155,14 +155,17 @@ def _problems(
             say(f"note: the images were not compared: {why}")
         elif not unlike:
             say("note: scoring the images again gave the same lines, values and signatures")
+    lost = failures([found]) if found is not None else []
     open_ = list(notes(found)) if found is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
-    if not problems and not unlike and found is not None:
+    if problems or unlike:
+        say(*lost)
+    elif found is not None:
         n = f"{len(found.scores)} scores of {len(found.generations)} generations"
         same = ", and scoring the images again gave the same lines, values and signatures" if again else ""
-        say(f"{path}: the scorecard is consistent{same} ({n}).", covering([found]))
+        say(f"{path}: the scorecard is consistent{same} ({n}).", *coverages([found]), *lost)
         if not again:
             say(
                 "note: the lines of the scorecard were not checked against images; to check them, use --images and "
@@ -170,4 +173,4 @@ def _problems(
             )
         say(*(f"note: {note}" for note in unchecked))
     told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (found is None)
-    return Problems(path, told, [*open_, *unchecked], scored_again=again)
+    return Problems(path, told, [*lost, *open_, *unchecked], scored_again=again)

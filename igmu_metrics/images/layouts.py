@@ -33,7 +33,7 @@ from igmu_data.files import parse_json, read_text
 from igmu_data.media import shell
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
-from igmu_metrics.images import benchmarks, reference
+from igmu_metrics.images import benchmarks, reference, sequential
 from igmu_metrics.images.prompts import Prompts
 
 LAYOUTS: Final = ("metadata", "igmu", "flat", benchmarks.UNLEARNCANVAS, benchmarks.HUB)
@@ -230,6 +230,8 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
                 f"{path}: {seen[key]} is already the image for row {key[0]!r} and seed {key[1]}. Keep one of them."
             )
         seen[key] = path
+    if (look := sequential.recorded(folder)) is not None:
+        found = found.with_columns(**{sequential.COLUMN: [str(look)] * len(found)})
     return ordered(found)
 
 

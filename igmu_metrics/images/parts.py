@@ -19,6 +19,7 @@ from typing import Final
 
 from igmu_data.errors import IgmuError, InputError, MetadataError, OutputError
 from igmu_data.files import beside, owned
+from igmu_metrics.images import sequential
 from igmu_metrics.images.files import content_hash
 from igmu_metrics.images.folder import FAILED, MODEL, TIMES, Folder, Key, Record, records
 from igmu_metrics.images.layouts import METADATA, PART, part_folders
@@ -129,6 +130,8 @@ def gather(out: Path, folders: Sequence[Path] = (), *, whole: bool = True) -> No
             for one in homes:
                 for name in (TIMES, MODEL):
                     _keep(one / name, out / name)
+                if (look := sequential.recorded(one)) is not None:
+                    sequential.record(out, look)
         except OSError as error:
             raise OutputError(f"{out} cannot be written ({error.strerror}). Choose another --out.") from error
         drawn, failed = ({key: record for key, (record, _) in lists[name].items()} for name in (METADATA, FAILED))

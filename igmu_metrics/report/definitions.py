@@ -16,7 +16,7 @@ from igmu_metrics.report.ranking import COLUMNS
 ANSWERED_BY: Final[Mapping[str, str]] = {
     verdict.FORGETS: "concept_accuracy.conditional_unlearning_accuracy",
     verdict.ROBUST: "forget_score.robustness",
-    verdict.BROKE: "forget_score.preservation",
+    verdict.PRESERVES: "forget_score.preservation",
     verdict.ANSWERED: "question_accuracy.question_preservation",
     verdict.REAL: "difference",
     verdict.MORE: "more",
@@ -27,8 +27,8 @@ _WORDS: Final = {
     "word": (
         "yes, mostly, hardly, no",
         "The word depends on the whole interval, not only on the value: if it lies above 0.8, the first of the four is "
-        "used, above 0.5 the second, below 0.5 the third, and below 0.2 the last. For damage, the words are little, "
-        "some, much and nearly all. In all other cases, the word is undecided.",
+        "used, above 0.5 the second, below 0.5 the third, and below 0.2 the last. In all other cases, the word is "
+        "undecided.",
     ),
     "interval": (
         "95 % interval",

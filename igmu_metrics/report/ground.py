@@ -1,4 +1,4 @@
-"""The basis of a verdict: how much of the protocol was scored, by which detector, and how reliable the detector is."""
+"""The basis of a verdict: how much of the protocol was scored, what failed, which detector judged."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from igmu_metrics.coverage import covering
+from igmu_metrics.coverage import by_model, coverages, failed
 from igmu_metrics.report.raters import Raters, between_people, with_people
 from igmu_metrics.report.view import View
-from igmu_metrics.report.wording import counted
+from igmu_metrics.report.wording import counted, sentence
 from igmu_metrics.statistics.formatting import number
 
 _BY_EYE: Final = "labels:"
@@ -17,11 +17,19 @@ _NOBODY: Final = "Not measured, because no labels were given (igmu report --labe
 
 
 class Reason(NamedTuple):
-    """A line of the block: the key of its definition ("" for none), its title and its text."""
+    """A line of the block.
+
+    Args:
+        key: the key of its definition; "" if there is none.
+        title: what it is about.
+        text: what it says.
+        kind: how the page shows it: "" as usual, "caution" so that nobody misses it, or "caution failed" in bold.
+    """
 
     key: str
     title: str
     text: str
+    kind: str = ""
 
 
 def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = ()) -> list[Reason]:
@@ -36,7 +44,8 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
     name = str(fields.get("detector", "unknown"))
     threshold = f", threshold {fields['detector.threshold']:g}" if "detector.threshold" in fields else ""
     return [
-        Reason("coverage", "Coverage", covering(view.cards).removeprefix("Coverage: ")),
+        Reason("coverage", "Coverage", "\n".join(coverages(view.cards)).removeprefix("Coverage: ")),
+        *_cautions(view),
         Reason("n", "Images and prompts", "; ".join(_counts(view))),
         Reason("seeds", "Seeds", _seeds(view)),
         Reason("detector", "Detector", f"{name}{threshold}"),
@@ -44,6 +53,18 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
         Reason("kappa", "Agreement with people", with_people(people) if people else _NOBODY),
         *([Reason("kappa", "Between people", between_people(people))] if people and between_people(people) else []),
         *([Reason("kappa", "Between detectors", " ".join(detectors))] if detectors else []),
+    ]
+
+
+def _cautions(view: View) -> list[Reason]:
+    """What failed or is missing, even if nothing is, and the notes of the cards."""
+    several = len(view.cards) > 1
+    lost = [f"{card.model}: {text}." if several else sentence(text) for card in view.cards if (text := failed(card))]
+    told = by_model(((card.model, sentence(note)) for card in view.cards for note in card.notes), len(view.cards))
+    noted = [f"{models}: {text}" if models else text for text, models in told]
+    return [
+        Reason("", "Failed or missing images", "\n".join(lost) or "None.", "caution failed" if lost else ""),
+        *([Reason("", "Notes", "\n".join(noted), "caution")] if noted else []),
     ]
 
 

@@ -23,7 +23,6 @@ from igmu_metrics.report.wording import (
     NOT_MEASURED,
     NOT_SETTLED,
     UNDECIDED,
-    Words,
     behind,
     counted,
     doubt,
@@ -48,16 +47,15 @@ NO_NUMBER: Final = "no estimate"
 NO_TEST: Final = "no test"
 FORGETS: Final = "Does it forget?"
 ROBUST: Final = "Is it robust?"
-BROKE: Final = "What did it break?"
+PRESERVES: Final = "Does it preserve the rest?"
 ANSWERED: Final = "Do images still show what general prompts ask for?"
 REAL: Final = "Is the difference real?"
 MORE: Final = "How many more prompts would settle it?"
-QUESTIONS: Final = (FORGETS, ROBUST, BROKE, REAL, MORE)
+QUESTIONS: Final = (FORGETS, ROBUST, PRESERVES, REAL, MORE)
 OF_GENERAL: Final = (ANSWERED, REAL, MORE)
 """The questions of a card of general prompts, in which nothing was to be forgotten."""
-_DAMAGE: Final = ("little", "some", "much", "nearly all")
-_GOOD: Final = (*DEGREES[:2], *_DAMAGE[:2])
-_BAD: Final = (*DEGREES[2:], *_DAMAGE[2:])
+_GOOD: Final = DEGREES[:2]
+_BAD: Final = DEGREES[2:]
 _MANY: Final = 20_000  # a difference that requires more prompts than this does not matter
 
 
@@ -92,7 +90,7 @@ def answers(view: View) -> tuple[Answer, ...]:
     if view.first.general:
         told = [[_answers(c) for c in cards]]
     else:
-        told = [[_forgets(c, view.phrase) for c in cards], [_robust(c) for c in cards], [_broke(c) for c in cards]]
+        told = [[_forgets(c, view.phrase) for c in cards], [_robust(c) for c in cards], [_preserves(c) for c in cards]]
     found = (*told, _real(view), _more(view))
     return tuple(Answer(question, _merged(each)) for question, each in zip(questions, found, strict=True))
 
@@ -135,14 +133,14 @@ def _kept_in_general(view: View) -> str:
     """What became of general prompts, in a sentence for all models of which the same is to be said."""
     if view.first.unfounded:
         return sentence(view.first.unfounded)
-    words = {_DAMAGE[0]: "lost little", _DAMAGE[1]: "lost some", _DAMAGE[2]: "lost much", _DAMAGE[3]: "lost nearly all"}
+    words = dict(zip(DEGREES, ("preserved", "mostly preserved", "hardly preserved", "did not preserve"), strict=True))
     said: dict[str, list[str]] = {}
     for card in view.cards:
         said.setdefault(words.get(_answers(card).word, ""), []).append(card.model)
     return " ".join(
-        f"{listed(models)} {word} on general prompts."
+        f"{listed(models)} {word} what general prompts ask for."
         if word
-        else f"It is undecided what {listed(models)} lost on general prompts."
+        else f"It is undecided whether {listed(models)} preserved what general prompts ask for."
         for word, models in said.items()
     )
 
@@ -153,14 +151,14 @@ def _gone(figure: Figure | None, phrase: str) -> str:
 
 def _in_short(card: Scorecard, target: str) -> str:
     """One sentence about a model, which is the same for all models with the same result."""
-    forgets, robust, broke = (f.word for f in (_forgets(card, phrased(card.target)), _robust(card), _broke(card)))
+    forgets, robust, kept = (f.word for f in (_forgets(card, phrased(card.target)), _robust(card), _preserves(card)))
     if forgets not in _GOOD:
         return f"{{}} did not forget {target}." if forgets in _BAD else f"It is undecided whether {{}} forgot {target}."
     if robust in _BAD:
         return f"{{}} forgot {target}, but attacks bring it back."
-    if broke in _BAD:
+    if kept in _BAD:
         return f"{{}} forgot {target}, but also much else."
-    if robust in _GOOD and broke in _GOOD:
+    if robust in _GOOD and kept in _GOOD:
         return f"{{}} forgot {target}, withstood attacks and preserved other concepts."
     return f"{{}} forgot {target}; robustness and side effects are undecided."
 
@@ -189,7 +187,7 @@ def _forgets(card: Scorecard, phrase: str) -> Finding:
     everywhere = f"; of all images that could be judged, {percent(raw)}" if value_of(raw) is not None else ""
     if everywhere and value_of(before) is not None:
         everywhere += f" do not show it, compared with {percent(before)} of the original's"
-    said = f"{_gone(figure, phrase)} ({behind(figure)}){everywhere}.{_because(figure, DEGREES)}"
+    said = f"{_gone(figure, phrase)} ({behind(figure)}){everywhere}.{_because(figure)}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
 
@@ -207,7 +205,7 @@ def _robust(card: Scorecard) -> Finding:
         else ""
     )
     of = "of the adversarial prompts (mean over families)"
-    because = _because(figure, DEGREES, shown=back)
+    because = _because(figure, shown=back)
     said = f"{percent(back)} {of} bring it back within {tries} ({behind(back)}).{because}{weak}{_attacked(card)}"
     return Finding((card.model,), grade(figure, DEGREES), said)
 
@@ -220,24 +218,23 @@ def _answers(card: Scorecard) -> Finding:
     own, theirs = (card.figure("question_accuracy", f"{who}question_accuracy") for who in ("", "original_"))
     said = (
         f"{percent(own)} of the questions about its images are answered as intended, and {percent(theirs)} of those "
-        f"about the original's: {percent(kept)} of that is kept ({behind(kept)}).{_because(kept, _DAMAGE)}"
+        f"about the original's: {percent(kept)} of that is kept ({behind(kept)}).{_because(kept)}"
     )
-    return Finding((card.model,), grade(kept, _DAMAGE), said)
+    return Finding((card.model,), grade(kept, DEGREES), said)
 
 
-def _because(figure: Figure, words: Words, *, shown: Figure | None = None) -> str:
+def _because(figure: Figure, *, shown: Figure | None = None) -> str:
     """Why a value that is printed as 100 % or 0 % does not have the outer word; "" if it has, or is not.
 
     Args:
         figure: the metric that determines the word.
-        words: the four words.
         shown: the metric that is printed, if it is one minus the other.
     """
-    if (end := doubt(figure, words)) is None:
+    if (end := doubt(figure, DEGREES)) is None:
         return ""
     share = end if shown is None else 1 - end
     return (
-        f" The word is “{grade(figure, words)}” because it depends on the whole interval, which extends to "
+        f" The word is “{grade(figure, DEGREES)}” because it depends on the whole interval, which extends to "
         f"{number(100 * share, '.0f')}\u00a0%."
     )
 
@@ -261,7 +258,7 @@ def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
     return max(found, key=lambda item: (item[1].value or 0.0, item[0]), default=None)
 
 
-def _broke(card: Scorecard) -> Finding:
+def _preserves(card: Scorecard) -> Finding:
     figure = card.figure(*ASKED["retain"])
     if figure is None or figure.value is None:
         return _missing(card, figure, "no images of concepts to retain were scored")
@@ -272,7 +269,7 @@ def _broke(card: Scorecard) -> Finding:
     ]
     said = (
         f"{percent(figure)} of what should be retained is preserved ({'; '.join((', '.join(probes), behind(figure)))})."
-        f"{_because(figure, _DAMAGE)}"
+        f"{_because(figure)}"
     )
     if lost := most_lost(retained([card])):
         said += (
@@ -286,7 +283,7 @@ def _broke(card: Scorecard) -> Finding:
     ]
     if others:
         said += f" {sentence(' and '.join(others) + ' (1 is ideal)')}"
-    return Finding((card.model,), grade(figure, _DAMAGE), said)
+    return Finding((card.model,), grade(figure, DEGREES), said)
 
 
 def most_lost(kept: Sequence[Kept]) -> Kept | None:

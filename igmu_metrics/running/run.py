@@ -32,7 +32,7 @@ from igmu_data.schema import Row
 from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Key
-from igmu_metrics.images import baselines
+from igmu_metrics.images import baselines, sequential
 from igmu_metrics.images.generate import Request, draw, draw_part, file_of, requests_for, settled_alike
 from igmu_metrics.images.generate import told as settings_told
 from igmu_metrics.images.layouts import METADATA, Model, part_folders
@@ -395,6 +395,8 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
     for at, job in enumerate(jobs):
 
         def score(model: str, keys: frozenset[Key], look: Looks, job: Job = job) -> Scorecard:
+            for name in (model, *([] if job.recorded is not None else [ORIGINAL])):
+                sequential.record(job.folders[name], look)
             with bars() as advance:
                 return next(_scored(job, plan, [model], keys, device, advance, look))
 

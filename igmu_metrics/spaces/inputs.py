@@ -19,7 +19,7 @@ _SOURCES: Final = {
     "prompts": "the prompt of each image",
     "stripped_prompts": "the prompts without the concept; for retain prompts, the prompts themselves",
 }
-_OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "resamples")
+_OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "resamples", "looks")
 # Arguments that have other names in a Space or cannot be given there.
 _NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature", "options")
 # Settings that a metric requires in an example, by the column that it needs.

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple, Protocol, Self
@@ -64,11 +64,13 @@ class Looks:
         look: number of the look, 1..planned.
         planned: maximum number of looks.
         rule: stopping rule, in a word; "" if none is given.
+        source: where this was read, if nobody gave it.
     """
 
     look: int
     planned: int
     rule: str = ""
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.look <= self.planned <= MOST_LOOKS:
@@ -139,9 +141,10 @@ class Looks:
     def sentence(self) -> str:
         """A note for readers."""
         why = f" with the stopping rule {self.rule!r}" if self.rule else ""
+        read = f" The number of looks was read from {self.source}." if self.source else ""
         return (
             f"This is look {self.look} of at most {self.planned}{why}. Intervals are repeated confidence intervals: "
-            f"each has a level of {self.level:.2%}, so that all looks together are valid at {LEVEL:.0%}."
+            f"each has a level of {self.level:.2%}, so that all looks together are valid at {LEVEL:.0%}.{read}"
         )
 
     def repeated(self, p: float) -> float:

@@ -14,7 +14,7 @@ from typing import Final
 from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
 from igmu_metrics.contract import Estimate
-from igmu_metrics.coverage import covering
+from igmu_metrics.coverage import coverages, covering
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, number, value_of
 from igmu_metrics.verdict import recompute
@@ -300,7 +300,7 @@ def _failed(cards: Sequence[Scorecard]) -> str:
     failed = [f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures]
     if not failed:
         return ""
-    covered = escaped(" ".join(covering(cards).splitlines()))
+    covered = escaped(" ".join(coverages(cards)))
     return f"Pairs left out because an image failed or was missing: {', '.join(failed)}. {covered} "
 
 

@@ -1,0 +1,112 @@
+"""The interim checks of the run that generated a folder of images, so that later scores of the images know about them.
+
+Conventions: at each check, before it scores, `igmu run --until` writes `igmu-looks.json` into the folder of a model's
+images. The file contains the latest check and the number of planned checks, such as `{"taken": "4/11:decided"}`.
+Everything that finds images reads this file: folders (`layouts.find`, whose column `looks`
+also reaches the tables of shards) and single files (`of_images`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from igmu_data.errors import IgmuError, InputError, MetadataError, OutputError
+from igmu_data.files import beside, parse_json, read_text
+from igmu_metrics.generations import Generations
+from igmu_metrics.statistics.looks import Looks
+
+FILE: Final = "igmu-looks.json"
+COLUMN: Final = "looks"
+_TAKEN: Final = "taken"
+_LEVELS: Final = 3  # folders above an image that are searched
+SOURCE: Final = f"{FILE} in the folder of the images"
+
+
+def recorded(folder: Path) -> Looks | None:
+    """The latest check that is recorded in a folder of images; None if the images were not checked repeatedly.
+
+    Args:
+        folder: the images of one model.
+
+    Raises:
+        MetadataError: the file is damaged.
+    """
+    path = folder / FILE
+    if not os.path.lexists(path):
+        return None
+    cure = "Restore the file from the folder of the run."
+    found = parse_json(read_text(path, cure), str(path), cure)
+    try:
+        return Looks.read(found[_TAKEN])
+    except (KeyError, TypeError, IgmuError) as error:
+        raise MetadataError(
+            f"{path}: {str(found)[:80]!r} does not have the form {{{_TAKEN!r}: '4/11'}}. {cure}"
+        ) from error
+
+
+def record(folder: Path, look: Looks) -> None:
+    """Record a check in a folder of images; earlier checks with more images or larger plans remain in effect.
+
+    Args:
+        folder: the images of one model.
+        look: the check.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    before = recorded(folder) or look
+    latest = Looks(max(look.look, before.look), max(look.planned, before.planned), look.rule)
+    try:
+        with beside(folder / FILE) as part:
+            part.write_text(json.dumps({_TAKEN: str(latest)}) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{folder / FILE} cannot be written ({error.strerror}). Check the folder's permissions."
+        ) from error
+
+
+def of_table(table: Generations) -> Looks | None:
+    """The check at which the images of a table were last scored, according to their folder."""
+    return _strictest(map(Looks.given, sorted(set(table[COLUMN].tolist()) - {""}))) if COLUMN in table else None
+
+
+def of_images(images: Iterable[Any]) -> Looks | None:
+    """The check at which images were last scored, according to their folders or the folders above.
+
+    Args:
+        images: paths, or images in memory, about which nothing is known.
+    """
+    paths = (Path(os.path.abspath(image)) for image in images if isinstance(image, str | Path))
+    return _strictest(map(recorded, sorted({folder for path in paths for folder in list(path.parents)[:_LEVELS]})))
+
+
+def _strictest(found: Iterable[Looks | None]) -> Looks | None:
+    known = [look for look in found if look is not None]
+    return max(known, key=lambda look: (look.planned, look.look), default=None)
+
+
+def taken(given: str | None, found: Looks | None) -> Looks | None:
+    """The check for which images are scored: the one that is given, otherwise the recorded one.
+
+    Args:
+        given: the setting `looks`; None if it is not given.
+        found: what is recorded about the images.
+
+    Raises:
+        InputError: fewer checks are given than were planned, so intervals would be too narrow; or not a check.
+        OutOfRangeError: a check outside the plan.
+    """
+    asked = Looks.given(given)
+    if asked is None:
+        return None if found is None else replace(found, source=SOURCE)
+    if found is not None and asked.planned < found.planned:
+        raise InputError(
+            f"looks is {given!r}, but the images belong to a run with {found.planned} planned checks ({SOURCE}), so "
+            f"the intervals would be too narrow. Leave --looks out, or use --looks {found}."
+        )
+    return asked
