@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.contract import PARTS
 from igmu_metrics.generations import Generations
+from igmu_metrics.images import ways
 
 
 class Coverage(BaseModel):
@@ -48,20 +49,12 @@ class Coverage(BaseModel):
         )
 
 
-class Card(Protocol):
+class Card(ways.Card, Protocol):
     """The part of a scorecard that is needed to describe its coverage."""
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
 
     @property
     def coverage(self) -> dict[str, Coverage] | None:
         """Coverage by part; None if the corpus is unknown."""
-
-    @property
-    def generations(self) -> Generations:
-        """What was scored."""
 
 
 def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage] | None:
@@ -95,11 +88,13 @@ def covered(card: Card) -> str:
 
 
 def covering(cards: Sequence[Card]) -> str:
-    """The coverage of all cards, as a line below a table; by card if it differs."""
+    """The coverage of all cards, as a line below a table; by card if it differs, and then what else may differ."""
     lines = []
     for text, models in _alike(cards).items():
         of = f" of {', '.join(models)}" if len(models) < len(cards) else ""
         lines.append(f"Coverage{of}: {text}.")
+    if doubt := ways.caution(cards):
+        lines.append(doubt)
     return "\n".join(lines)
 
 
