@@ -64,7 +64,9 @@ def compare(
         if len(points) > 1:
             tables.show(tables.pareto(points))
         say(*(c.sentence() for c in found if c.original))
-    return Compared(found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, shared, left_out, caution(read))
+    return Compared(
+        found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, shared, left_out, caution(read)
+    )
 
 
 def _published(path: Path) -> Compared:

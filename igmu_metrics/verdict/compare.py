@@ -329,8 +329,8 @@ def require_one_way(cards: Sequence[Scorecard]) -> None:
     for first, other in combinations(cards, 2):
         if found := ways.differing(first, other):
             raise IncomparableError(
-                f"{first.model} and {other.model} cannot be compared, because their images were generated with different "
-                f"settings ({ways.listed(found)}). Generate both with the same settings, then score them again."
+                f"{first.model} and {other.model} cannot be compared, because their images were generated with "
+                f"different settings ({ways.listed(found)}). Generate both with the same settings, then score again."
             )
 
 

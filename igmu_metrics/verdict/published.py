@@ -22,8 +22,8 @@ from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VAL
 
 TEST: Final = "fisher"
 ASSUMED: Final = (
-    "The test is Fisher's exact test, and intervals of differences are Newcombe's. The unit is one of the n trials, and "
-    "all trials are treated as independent, because published numbers do not show which of them belong to the same "
+    "The test is Fisher's exact test, and intervals of differences are Newcombe's. The unit is one of the n trials, "
+    "and all trials are treated as independent, because published numbers do not show which of them belong to the same "
     "prompt. If n counts several images per prompt, intervals may be too narrow and p values too small."
 )
 MODEL, MEASURE = "model", "measure"
