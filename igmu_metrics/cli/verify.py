@@ -172,7 +172,8 @@ def _problems(
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
-    known, rest = list(found.scores) if found is not None and again else [], []
+    known: list[str] = list(found.scores) if found is not None and again else []
+    rest: list[str] = []
     if found is not None and not again:
         try:
             known, rest = determined(found)
