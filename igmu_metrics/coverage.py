@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.contract import PARTS
 from igmu_metrics.generations import Generations
+from igmu_metrics.images import ways
 
 _SHOWN: Final = 300  # characters of a reason
 
@@ -50,20 +51,12 @@ class Coverage(BaseModel):
         )
 
 
-class Card(Protocol):
+class Card(ways.Card, Protocol):
     """The part of a scorecard that is needed to describe its coverage."""
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
 
     @property
     def coverage(self) -> dict[str, Coverage] | None:
         """Coverage by part; None if the corpus is unknown."""
-
-    @property
-    def generations(self) -> Generations:
-        """What was scored."""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -111,8 +104,9 @@ def failed(card: Card) -> str:
 
 
 def covering(cards: Sequence[Card]) -> str:
-    """The coverage of all cards and their failures, as lines below a table."""
-    return "\n".join([*coverages(cards), *failures(cards)])
+    """The coverage of all cards, their failures, and what else may differ between them, as lines below a table."""
+    doubt = ways.caution(cards)
+    return "\n".join([*coverages(cards), *failures(cards), *([doubt] if doubt else [])])
 
 
 def coverages(cards: Sequence[Card]) -> list[str]:

@@ -16,6 +16,7 @@ from igmu_metrics.verdict.compare import (
     compared,
     not_compared,
     require_comparable,
+    same,
     same_in_all,
 )
 
@@ -229,7 +230,7 @@ def test_a_different_clip_leaves_decisions_comparable(clip: str | None) -> None:
     assert not_compared(cards) == (
         f"Not compared, because the settings differ (clip: one and {clip or 'none'}): forget_score."
     )
-    assert same_in_all(cards) == "The same in all scorecards: detector clip."
+    assert same_in_all(same(cards)) == "The same in all scorecards: detector clip."
     with pytest.raises(IncomparableError, match="in forget_score: clip: 'one' and"):
         require_comparable(cards)  # side by side, forget scores must not be
     with pytest.raises(IncomparableError, match=r"in concept_accuracy: threshold: '0\.5' and '0\.9'"):
@@ -243,11 +244,10 @@ def test_what_is_the_same_is_what_every_card_has() -> None:
     signed = {"original": "base", "k": "2", "detector.threshold": "0.5", "generated": "steps 4, width 64"}
     both = [card("a", seen, **signed), card("b", seen, **signed)]
     told = "detector clip, threshold 0.5, original 'base', k 2, generated with steps 4, width 64"
-    assert same_in_all(both) == f"The same in all scorecards: {told}."
-    assert same_in_all(both[:1]) == ""
+    assert same_in_all(same(both)) == f"The same in all scorecards: {told}."
     for other in ({"k": "5"}, {}):
         rest = {k: v for k, v in signed.items() if k != "k"}
-        assert "k 2" not in same_in_all([both[0], card("b", seen, **rest, **other)])
+        assert "k 2" not in same_in_all(same([both[0], card("b", seen, **rest, **other)]))
     assert not_compared(both) == ""
 
 

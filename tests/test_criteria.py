@@ -270,6 +270,29 @@ def test_cards_by_two_clips_are_compared_but_not_ranked(
     assert "not ranked" not in unlike.output
 
 
+def test_failures_of_two_cards_of_one_model_are_both_counted(
+    place: Path, cards: dict[str, Scorecard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note counted by model, so that only the last card of each model was in it."""
+
+    def failed(n: int, config: str = "sandbox.church") -> Scorecard:
+        return cards["esd"].model_copy(update={"failures": ("unlearned model: a.png",) * n, "config": config})
+
+    def check(*some: Scorecard) -> tuple[str, dict[str, int]]:
+        monkeypatch.setattr("igmu_metrics.verdict.verify.read_all", lambda paths: list(some))
+        words = ["check", str(place / "cards/esd.json"), "--max", "asr=1"]
+        answer = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["result"]["failures"]
+        return " ".join(CliRunner().invoke(app, words).output.split()), answer
+
+    told, answer = check(failed(2), failed(3, "sandbox.castle"), failed(0, "sandbox.tower"))
+    assert answer == {"esd on sandbox.church": 2, "esd on sandbox.castle": 3}
+    for name, n in answer.items():
+        assert f"note: {n} images of {name} failed or are missing" in told
+    told, answer = check(failed(2), failed(4))
+    assert answer == {"esd": 6}
+    assert "note: 6 images of esd failed or are missing" in told
+
+
 # --- paper ------------------------------------------------------------------------------------------------------------
 
 

@@ -698,8 +698,12 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     good = igmu(environment, "verify", out)
     assert good.returncode == 0, good.stdout + good.stderr
     assert re.findall(r"note: (.*)", good.stdout) == [  # nothing of the plugin's metric, which was computed again
-        "the lines of the scorecard were not checked against images; to check them, use --images and --original-images"
+        "the images were not scored again; to check the lines and everything else, use --images DIR and "
+        "--original-images DIR"
     ]
+    recomputed, rest = good.stdout.split("recomputed from its lines: ")[1].split("not recomputed: ")
+    assert "agreement" in recomputed
+    assert "agreement" not in rest
     planted = igmu(environment, "verify", changed(out, tmp_path / "planted.json", SCORE, "agreement", value=0.321))
     assert planted.returncode == 2
     assert f"scores.{SCORE}.figures.agreement: the scorecard reports 0.321" in planted.stdout

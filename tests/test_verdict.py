@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,13 @@ def test_published_case_1_esd_and_uce_overlap(tmp_path: Path) -> None:
     printed = run("compare", "--published", published(tmp_path))
     told = "(unadjusted 95 % interval -0.131 to +0.062); the intervals overlap; not significant"
     assert f"ESD against UCE in after: -0.035 {told}" in " ".join(printed.split())
+    said = " ".join(printed.split())
+    assert "The test is Fisher's exact test" in said
+    assert "The unit is one of the n trials, and all trials are treated as independent" in said
+    assert said.endswith("If n counts several images per prompt, intervals may be too narrow and p values too small.")
+    answer = json.loads(run("compare", "--published", published(tmp_path), "--json"))["result"]
+    assert {c["test"] for c in answer["differences"]} == {"fisher"}
+    assert "treated as independent" in answer["assumed"]
 
 
 def test_published_shares_become_counts(tmp_path: Path) -> None:
@@ -141,7 +149,12 @@ def test_every_interval_of_a_difference_is_called_unadjusted(cards: list[Path]) 
 def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
     printed = run("compare", "--verbose", *cards)
     assert "Differences where the original generated the concept; unadjusted 95 % intervals" in printed
-    assert "resistance to attacks" in printed
+    assert "conditional resistance to attacks per image" in printed
+    assert "count each prompt once" in " ".join(printed.split())
+    short = " ".join(run("compare", *cards).split())
+    assert "Difference in conditional resistance to attacks per image" in short
+    assert "Resistance counts every image of an adversarial prompt." in short
+    assert "attacks per image" in run("power", *cards)
     assert "Forgetting against preservation" in printed
     with pytest.raises(EmptyInputError):
         run("compare")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from drawn import copied, image_file
 from forged import Change, put
+from golden.record import unpack
 from hypothesis import given
 from hypothesis import strategies as st
 from scored import CONFIG, scored
@@ -22,8 +23,11 @@ from igmu_data.errors import EmptyInputError, MetadataError, VerificationError
 from igmu_data.strangers import fingerprint
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.networks.store import open_store
 from igmu_metrics.scorecard import RUNS, Scorecard, read, schema, write
+from igmu_metrics.spaces.leaderboard import checked
+from igmu_metrics.statistics import harmonic_mean
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.counts import check_table, printed
 from igmu_metrics.verdict.verify import verify
@@ -419,6 +423,35 @@ def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     assert isinstance(done.exception, VerificationError)
     assert "content_sha256" in done.output
     assert json.loads(runner.invoke(app, ["verify", "--schema"]).output)["title"] == "Scorecard"
+
+
+def test_a_forged_quality_is_listed_as_not_recomputed(tmp_path: Path) -> None:
+    """Quality 0.57 became 0.95, the forget score followed, and the card was called consistent without a word."""
+    unpack(tmp_path)
+    own = read(tmp_path / "cards" / "esd.json")
+    entry = own.scores["forget_score"]
+    figures = entry.figures | {"quality": entry.figures["quality"].model_copy(update={"value": 0.95})}
+    value = float(harmonic_mean([figures[name].value or 0.0 for name in ASPECTS]))
+    headline = figures["forget_score"].model_copy(update={"value": value, "interval": (0.8, 0.99)})
+    forged = entry.model_copy(
+        update={"figures": figures | {"forget_score": headline}, "value": value, "interval": (0.8, 0.99)}
+    )
+    path = tmp_path / "forged.json"
+    write(own.model_copy(update={"scores": own.scores | {"forget_score": forged}}), path)
+    done = CliRunner().invoke(app, ["verify", str(path)], catch_exceptions=False)
+    told = " ".join(done.output.split())
+    assert "the scorecard is consistent" in told
+    known, rest = told.split("recomputed from its lines: ")[1].split(" not recomputed: ")
+    assert "attack_success_rate" in known
+    assert "forget_score (forgetting, robustness," in known
+    assert "frechet, forget_score (forget_score, quality_within," in rest
+    assert " quality, n_unclear, interval of preservation," in rest
+    assert rest.endswith("to check the lines and everything else, use --images DIR and --original-images DIR")
+    (answer,) = json.loads(CliRunner().invoke(app, ["verify", str(path), "--json"]).output)["result"]["files"]
+    names = {name.partition(" (")[0] for name in answer["recomputed"] + answer["not_recomputed"]}
+    assert names == own.scores.keys()
+    assert answer["not_recomputed"][:3] == [f"frechet/{part}" for part in ("forget", "retain", "adversarial")]
+    assert "Not recomputed from its lines: frechet, forget_score (forget_score" in checked(str(path), [])
 
 
 def test_several_cards_and_folders_of_cards(card: Path, tmp_path: Path) -> None:

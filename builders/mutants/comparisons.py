@@ -13,6 +13,7 @@ _COVERAGE: Final = ("tests/test_protocol_coverage.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
 _VERDICT: Final = ("tests/test_verdict.py",)
 _CRITERIA: Final = ("tests/test_criteria.py",)
+_WAYS: Final = ("tests/test_ways.py",)
 _ORIGINALS: Final = ("tests/test_identity.py::test_cards_of_another_original_are_refused_and_named",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -367,6 +368,62 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "share(max(shares.values()))",
         _CRITERIA,
         "a scorecard without most of its retain images passes a bound on coverage",
+    ),
+    Mutation(
+        "settings-not-compared",
+        _COMPARE,
+        "    require_one_way(cards)\n",
+        "",
+        _WAYS,
+        "images of 16 and of 50 steps are compared",
+    ),
+    Mutation(
+        "settings-by-the-first-card",
+        "igmu_metrics/report/leaderboard.py",
+        "not any(differing(card, other) for other in group)",
+        "True",
+        _WAYS,
+        "a card without settings brings images of 16 and of 50 steps into one table",
+    ),
+    Mutation(
+        "settings-of-the-original",
+        "igmu_metrics/images/notes.py",
+        '_ways(table, "", "generated_with")',
+        '_ways(table, ORIGINAL, "generated_with")',
+        _WAYS,
+        "the settings of a model's own images are not signed if the original's are unknown",
+    ),
+    Mutation(
+        "settings-unrecorded-in-silence",
+        "igmu_metrics/coverage.py",
+        "    if doubt := ways.caution(cards):\n        lines.append(doubt)\n",
+        "",
+        _WAYS,
+        "nobody learns that models may have been generated with different settings",
+    ),
+    Mutation(
+        "verify-stops-at-the-signature",
+        "igmu_metrics/cli/verify.py",
+        "verbose, unsigned.get(path)))",
+        "verbose, None))",
+        ("tests/test_verify_images.py::test_every_card_is_checked_for_its_signature",),
+        "an unsigned card is accepted with --signer",
+    ),
+    Mutation(
+        "verify-lists-all-as-recomputed",
+        f"{_ROOM}/recompute.py",
+        "lost = [key for key in entry.figures if key not in again]",
+        "lost: list[str] = []",
+        ("tests/test_verify.py::test_a_forged_quality_is_listed_as_not_recomputed",),
+        "a forged forget score is among what was recomputed",
+    ),
+    Mutation(
+        "check-failures-of-the-last-card",
+        f"{_ROOM}/criteria.py",
+        "on=on, by=by)] += len(card.failures)",
+        "on=on, by=by)] = len(card.failures)",
+        _CRITERIA,
+        "of two cards of a model only the failures of the last are counted",
     ),
     Mutation(
         "check-failures-uncounted",

@@ -141,7 +141,8 @@ class PublishedDifference:
         measure: what was measured.
         difference: first minus second.
         interval: its unadjusted 95 % interval (Newcombe).
-        p: p value of Fisher's exact test.
+        test: `fisher`, Fisher's exact test.
+        p: its p value.
         p_holm: p value corrected for all comparisons of the measure.
     """
 
@@ -150,6 +151,7 @@ class PublishedDifference:
     measure: str
     difference: float
     interval: tuple[float, float]
+    test: str
     p: float
     p_holm: float
 
@@ -165,8 +167,11 @@ class Compared:
         same: what is the same in all scorecards, by field of the signature: `detector`, `detector.threshold`,
             `original`, `k`, `dataset`, `clip` and `generated`; a field that differs or is absent is left out.
         not_compared: which scores were not compared because their settings differ; "" if there are none.
+        caution: in which generation settings the models may differ, because they are not recorded or differ between
+            prompts; "" if all are known to be the same.
         published: the proportions given with `--published`.
         differences: the differences between the proportions given with `--published`.
+        assumed: test and unit of these differences, and what is unknown about them; "" without `--published`.
     """
 
     comparisons: Sequence[Comparison] = ()
@@ -174,8 +179,10 @@ class Compared:
     unlike: str = ""
     same: Mapping[str, Any] = field(default_factory=dict)
     not_compared: str = ""
+    caution: str = ""
     published: Sequence[PublishedShare] = ()
     differences: Sequence[PublishedDifference] = ()
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +256,9 @@ class Problems:
         problems: one entry per problem; empty if there are none.
         notes: what could not be checked, and how many images failed or are missing according to a scorecard.
         scored_again: whether the images were scored again.
+        recomputed: the scores that were computed again, from the images or from the lines of the scorecard; with the
+            metrics in parentheses if there are others in `not_recomputed`.
+        not_recomputed: the other scores and metrics, which can be checked only with the images, and intervals.
         counts: counts of the contents, such as rows by split.
     """
 
@@ -256,6 +266,8 @@ class Problems:
     problems: Sequence[str]
     notes: Sequence[str] = ()
     scored_again: bool = False
+    recomputed: Sequence[str] = ()
+    not_recomputed: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -265,7 +277,7 @@ class Verified:
 
     Args:
         files: one entry per file, with its problems.
-        signer: key with which every scorecard is signed, null if this was not checked.
+        signer: key with which every scorecard is signed, null if one is not or if this was not checked.
         schema: with `--schema`, the JSON Schema of scorecards.
     """
 
@@ -282,7 +294,8 @@ class Met:
         outcome: error if any bound could not be checked, otherwise not met if any result is not met, otherwise
             undecided if any is undecided, otherwise met.
         results: one entry per bound and scorecard.
-        failures: number of failed or missing images by model, where there are any; only bounds on coverage and failed
+        failures: number of failed or missing images by model, where there are any; the name of the model is followed by
+            the config, and preceded by the detector, if the scorecards differ in it. Only bounds on coverage and failed
             cover them.
     """
 

@@ -52,10 +52,10 @@ def check(
     several = {"on": len({one.config for one in found}) > 1, "by": len({one.detector for one in found}) > 1}
     wrong = [one for one in found if one.outcome is criteria.Outcome.ERROR]
     document("".join(f"{visible(one.line(**several))}\n" for one in found if one not in wrong))
-    failures = {card.model: len(card.failures) for card in known if card.failures}
+    failures = criteria.failures(known, **several)
     if not any(criteria.share_of_images(one.figure) for one in found):
         gate = "and no bound covers them. Add one, such as --max failed=0.01."
-        say(*(f"note: {n} images of {model} failed or are missing, {gate}" for model, n in failures.items()))
+        say(*(f"note: {n} images of {name} failed or are missing, {gate}" for name, n in failures.items()))
     outcome = criteria.overall(one.outcome for one in found)
     answer = noted(Met(outcome, found, failures))
     if wrong:

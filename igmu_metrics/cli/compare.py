@@ -39,6 +39,7 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
+    from igmu_metrics.images.ways import caution
     from igmu_metrics.verdict.compare import (
         compared,
         in_common,
@@ -56,28 +57,34 @@ def compare(
     differences = [tables.comparisons(found)] if verbose else tables.differences(found, read)
     tables.show(tables.ranking(read, found, tested=verbose), *differences)
     unlike, left_out = in_common(read), not_compared(read)
-    say(*filter(None, (same_in_all(read), unlike, left_out)))
+    shared = same(read)
+    say(*filter(None, (same_in_all(shared) if len(read) > 1 else "", unlike, left_out)))
     points = [] if unlike else front(read)
     if verbose:
         if len(points) > 1:
             tables.show(tables.pareto(points))
         say(*(c.sentence() for c in found if c.original))
-    return Compared(found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, same(read), left_out)
+    return Compared(
+        found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, shared, left_out, caution(read)
+    )
 
 
 def _published(path: Path) -> Compared:
     from igmu_metrics.cli._card_answers import Compared, PublishedDifference, PublishedShare
     from igmu_metrics.report import terminal as tables
-    from igmu_metrics.verdict.published import compare_published, read_published
+    from igmu_metrics.verdict.published import ASSUMED, TEST, compare_published, read_published
 
     found = read_published(path)
     tables.show(tables.published(found))
     pairs = compare_published(found)
-    say(*(c.sentence() for c in pairs))
+    say(*(c.sentence() for c in pairs), ASSUMED)
     return Compared(
         published=[PublishedShare(p.model, p.measure, p.successes, p.n, p.value, p.interval) for p in found],
         differences=[
-            PublishedDifference(c.first.model, c.second.model, c.first.measure, c.difference, c.interval, c.p, c.p_holm)
+            PublishedDifference(
+                c.first.model, c.second.model, c.first.measure, c.difference, c.interval, TEST, c.p, c.p_holm
+            )
             for c in pairs
         ],
+        assumed=ASSUMED,
     )

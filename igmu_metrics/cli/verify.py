@@ -12,7 +12,6 @@ from igmu_metrics.cli._json import noted
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Problems, Verified
-    from igmu_metrics.verdict.verify import Problem
 
 _NOTES = 3
 _SHOWN = 50  # problems of one kind
@@ -70,7 +69,7 @@ def verify(
     The names of the models and the origin of the images are never checked. With --signer, the command also checks who
     signed the file (see igmu sign).
     """
-    from igmu_data.errors import InputError, VerificationError
+    from igmu_data.errors import InputError, MetadataError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
     from igmu_metrics.running.run import concepts_of
     from igmu_metrics.scorecard import card_files
@@ -99,18 +98,22 @@ def verify(
         raise InputError(
             f"--images is the folder of one model, but {len(files)} scorecards are given. Specify only one."
         )
+    unsigned: dict[Path, str] = {}
     if signer is not None:
         from igmu_metrics.verdict.signing import require_signer
 
         for path in files:
-            require_signer(path, signer)
-            say(f"{path}: signed by {signer}")
+            try:
+                require_signer(path, signer)
+                say(f"{path}: signed by {signer}")
+            except (MetadataError, VerificationError) as error:  # of this card; the others are checked all the same
+                unsigned[path] = str(error).removeprefix(f"{path}: ")
     given = {"bench": bench, "detector": detector, "device": device}
     checked = []
     for path in files:
         with own_concepts(concepts_of(path.parent.parent)):
-            checked.append(_problems(path, images, original_images, given, verbose))
-    answer = noted(Verified(checked, signer))
+            checked.append(_problems(path, images, original_images, given, verbose, unsigned.get(path)))
+    answer = noted(Verified(checked, None if unsigned else signer))
     failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
@@ -119,17 +122,25 @@ def verify(
 
 
 def _problems(
-    path: Path, images: Path | None, original_images: Path | None, given: dict[str, str | None], verbose: bool
+    path: Path,
+    images: Path | None,
+    original_images: Path | None,
+    given: dict[str, str | None],
+    verbose: bool,
+    unsigned: str | None,
 ) -> Problems:
-    """Check one card alone and, if there are images, against them, and say what is wrong with it."""
+    """Check one card alone and, if there are images, against them, and say what is wrong with it or its signature."""
     from igmu_data.errors import IgmuError
     from igmu_metrics.cli._card_answers import Problems
     from igmu_metrics.coverage import coverages, failures
     from igmu_metrics.running.run import images_of
-    from igmu_metrics.verdict.recompute import notes
+    from igmu_metrics.verdict.recompute import determined, notes, shortly
+    from igmu_metrics.verdict.verify import Problem
     from igmu_metrics.verdict.verify import verify as check
 
     found, problems = check(path)
+    if unsigned is not None:
+        problems.insert(0, Problem("signature", unsigned))
     if images is None and found is not None:
         images, original_images = images_of(path, found.model, found.config) or (None, None)
     unlike: list[Problem] = []
@@ -160,6 +171,13 @@ def _problems(
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
+    known: list[str] = list(found.scores) if found is not None and again else []
+    rest: list[str] = []
+    if found is not None and not again:
+        try:
+            known, rest = determined(found)
+        except IgmuError:  # one of the problems
+            rest = list(found.scores)
     if problems or unlike:
         say(*lost)
     elif found is not None:
@@ -167,10 +185,14 @@ def _problems(
         same = ", and scoring the images again gave the same lines, values and signatures" if again else ""
         say(f"{path}: the scorecard is consistent{same} ({n}).", *coverages([found]), *lost)
         if not again:
+            if known:
+                say(f"recomputed from its lines: {shortly(known, rest)}")
+            if rest:
+                say(f"not recomputed: {shortly(rest, known)}")
             say(
-                "note: the lines of the scorecard were not checked against images; to check them, use --images and "
-                "--original-images"
+                "note: the images were not scored again; to check the lines and everything else, use --images DIR and "
+                "--original-images DIR"
             )
         say(*(f"note: {note}" for note in unchecked))
     told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (found is None)
-    return Problems(path, told, [*lost, *open_, *unchecked], scored_again=again)
+    return Problems(path, told, [*lost, *open_, *unchecked], again, known, rest)

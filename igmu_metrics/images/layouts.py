@@ -181,6 +181,12 @@ def made_with(record: Mapping[str, Any]) -> str:
     return ", ".join([*said, *more])
 
 
+def settings_of(way: str) -> dict[str, str]:
+    """The settings in a text of `made_with`, by name, with those that it leaves out as usual; none if it is empty."""
+    found = dict(part.split(" ", 1) for part in way.split(", ") if " " in part)
+    return {**found, **{name: found.get(name, usual) for name, usual in _USUAL.items()}} if found else {}
+
+
 def _rounded(record: Mapping[str, Any]) -> Iterator[str]:
     """The settings in a record that change an image only by rounding."""
     if "batch_size" in record:

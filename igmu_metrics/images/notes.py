@@ -21,13 +21,13 @@ _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 
 
 def generated(table: Generations) -> dict[str, str]:
-    """For the signature: steps, guidance and size by the original's metadata; the unlearned model's are the same.
+    """For the signature: steps, guidance, size and precision by the metadata of the unlearned model's images.
 
-    Settings that change images only by rounding are given for both models and ignored when scores are compared.
-    If prompts differ in their settings (lists that set them row by row), the digest of rows covers them, and their
-    number is given.
+    The original's are the same (`require_alike`) or not recorded. Settings that change images only by rounding are
+    given for both models and ignored when scores are compared. If prompts differ in a setting (lists that set it row by
+    row), the digest of rows covers its values, and their number is given.
     """
-    told = {"generated": _ways(table, ORIGINAL, "generated_with")}
+    told = {"generated": _ways(table, "", "generated_with")}
     rounded = [_ways(table, suffix, "rounded_with") for suffix in ("", ORIGINAL)]
     if any(rounded):
         told["generated.rounding"] = rounded[0] if rounded[0] == rounded[1] else " against ".join(rounded)
@@ -36,7 +36,14 @@ def generated(table: Generations) -> dict[str, str]:
 
 def _ways(table: Generations, suffix: str, name: str) -> str:
     ways = sorted(set(table[name + suffix].tolist()) - {""}) if name + suffix in table else []
-    return ways[0] if len(ways) == 1 else f"{len(ways)} ways" if ways else ""
+    if len(ways) < 2:
+        return "".join(ways)
+    values: dict[str, set[str]] = {}
+    for part in ", ".join(ways).split(", "):
+        setting, _, value = part.partition(" ")
+        values.setdefault(setting, set()).add(value)
+    told = {setting: some.pop() if len(some) == 1 else f"{len(some)} values" for setting, some in values.items()}
+    return ", ".join(f"{setting} {value}".rstrip() for setting, value in told.items())
 
 
 def images_differ(table: Generations) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from igmu_data.media import visible
 from igmu_metrics.contract import Estimate
+from igmu_metrics.images.ways import caution
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.wording import DEGREES, NO_VERDICT, cautious, counted, cured
 from igmu_metrics.scorecard import Figure, Scorecard
@@ -187,6 +188,9 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
     for card in cards:
         if part := _uncovered(card):
             note(part, card)
+    if doubt := caution(cards):
+        for card in cards:
+            note(f"note: {doubt}", card)
     for card in cards:
         for text in card.notes:
             note(f"note: {text}", card)

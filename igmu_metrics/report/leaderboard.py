@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from igmu_data.errors import EmptyInputError, IgmuError, IncomparableError, VerificationError
 from igmu_data.media import slug, visible
 from igmu_metrics.coverage import covering
+from igmu_metrics.images.ways import differing
 from igmu_metrics.report.definitions import definitions
 from igmu_metrics.report.ranking import Column, ranking
 from igmu_metrics.report.templates import filled
@@ -130,7 +131,7 @@ def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
     """Cards in comparable groups, sorted by config, the largest group first."""
     groups: list[list[Scorecard]] = []
     for card in cards:
-        home = next((g for g in groups if g[0].config == card.config and _comparable(g[0], card)), None)
+        home = next((g for g in groups if g[0].config == card.config and _comparable(card, *g)), None)
         if home is None:
             groups.append([card])
         else:
@@ -138,12 +139,13 @@ def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:
     return sorted(groups, key=lambda g: (g[0].config, -len(g)))
 
 
-def _comparable(first: Scorecard, second: Scorecard) -> bool:
+def _comparable(card: Scorecard, *group: Scorecard) -> bool:
+    """Whether a card can be compared with those of a group, which can be compared with each other."""
     try:
-        require_comparable([first, second])
+        require_comparable([group[0], card])
     except IncomparableError:
         return False
-    return True
+    return not any(differing(card, other) for other in group)  # the first one may not record how it was generated
 
 
 def render(

@@ -312,6 +312,7 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         tables.append(table)
     if tables:
         where = "Only where the original generated the concept. " if found[-1].conditional else ""
+        where += _counted(found)
         more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
         tables[-1].caption = f"{where}Intervals: 95 %, unadjusted; p values: Holm-corrected.{more}"
         tables[-1].caption_justify = "left"
@@ -358,12 +359,25 @@ def comparisons(found: Sequence[Comparison]) -> Table:
     title = f"Differences{where}; unadjusted 95 % intervals, p Holm-corrected by measure"
     table = Keyed("first", "second", "measure", "difference", "raw", "n", "test", "p", "significant", title=title)
     table.title_justify, table.keys = "left", 3
+    table.caption, table.caption_justify = _counted(found).strip() or None, "left"
     for c in found:
         verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
         difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))
         p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
         table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, verdict)
     return table
+
+
+def _counted(found: Sequence[Comparison]) -> str:
+    """How attacks are counted, followed by a space; "" if no comparison is about attacks."""
+    from igmu_metrics.verdict.compare import RESISTANCE
+
+    return (
+        "Resistance counts every image of an adversarial prompt. Robustness (igmu score) and asr_any@k (igmu paper, "
+        "igmu check) count each prompt once, as a success if any of its k images shows the concept. "
+        if any(c.measure == RESISTANCE for c in found)
+        else ""
+    )
 
 
 def pareto(points: Sequence[Point]) -> Table:

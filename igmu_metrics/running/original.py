@@ -16,7 +16,7 @@ from igmu_data.schema import Row
 from igmu_metrics.generations import Generations
 from igmu_metrics.images import reference
 from igmu_metrics.images.generate import Request
-from igmu_metrics.images.layouts import find, made_with
+from igmu_metrics.images.layouts import find, made_with, settings_of
 from igmu_metrics.images.presets import FIELDS, Settings
 from igmu_metrics.scale.originals import copy_beside
 
@@ -36,7 +36,7 @@ def tables(spec: str) -> Path | None:
 def generated(table: Generations) -> dict[str, Any]:
     """Steps, guidance scale, width and height of the original's images, if they are the same for all; else empty."""
     ways = set(table["generated_with"].tolist()) if "generated_with" in table else set()
-    told = dict(part.split(" ", 1) for part in ways.pop().split(", ") if " " in part) if len(ways) == 1 else {}
+    told = settings_of(ways.pop()) if len(ways) == 1 else {}
     try:
         return {n: _NUMBERS.get(n, int)(value) for n, value in told.items() if n in FIELDS and value != "None"}
     except ValueError as error:

@@ -14,7 +14,7 @@ from igmu_data.errors import EmptyInputError, IgmuError
 from igmu_data.media import shell, slug, visible
 from igmu_metrics.report.leaderboard import alike, read_folder, render
 from igmu_metrics.spaces.sampling import SAMPLE, resampled
-from igmu_metrics.verdict.recompute import notes
+from igmu_metrics.verdict.recompute import determined, notes, shortly
 from igmu_metrics.verdict.verify import verify
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[st
     if any(other is not card and other.model == card.model for other in table):
         where = "instead of its current scorecard, which becomes part of its history if its file name has a date"
     told = "".join(f"Note: {note}.\n" for note in notes(card))
+    known, rest = determined(card)
+    told += f"Not recomputed from its lines: {shortly(rest, known)}. This requires the images.\n" * bool(rest)
     said = (
         f"The scorecard is consistent ({len(card.scores)} scores of {len(card.generations)} generations).\n{told}"
         f"{card.model} would be ranked {where}.\n\n{shell(words)}"

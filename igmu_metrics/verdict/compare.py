@@ -33,6 +33,7 @@ from igmu_data.errors import EmptyInputError, IncomparableError
 from igmu_metrics.contract import Interval
 from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
 from igmu_metrics.statistics.level import LEVEL, at_level
@@ -42,7 +43,7 @@ ALPHA: Final = 0.05
 MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest possible p value
 UNADJUSTED: Final = "unadjusted 95 % interval"
 FORGETTING: Final = "conditional unlearning accuracy"
-RESISTANCE: Final = "conditional resistance to attacks"
+RESISTANCE: Final = "conditional resistance to attacks per image"
 RETAINING: Final = "conditional retain accuracy"
 ANSWERING: Final = "question accuracy"
 # By measure: the split that counts, the column with decisions or shares, and whether the requested concept should be
@@ -55,9 +56,10 @@ MEASURES: Final[Mapping[str, tuple[str, str, bool]]] = {
 }
 
 
+_GENERATED: Final = "generated"  # compared setting by setting, as far as both cards record it (`require_one_way`)
 # Fields of a signature that depend on which prompts and seeds were generated.
-_OF_COVERAGE: Final = ("rows", "k", "generated")
-_OF_ROUNDS: Final = ("rows", "generated")  # those of them that differ between rounds of one protocol
+_OF_COVERAGE: Final = ("rows", "k")
+_OF_ROUNDS: Final = ("rows",)  # those of them that differ between rounds of one protocol
 # The metrics that read the columns of MEASURES. Pairs are compared on nothing else, so a different CLIP does no harm.
 _DECIDED: Final = ("concept_accuracy", "attack_success_rate", "question_accuracy")
 # Fields that a reader must know to be the same in all cards, with what they are called.
@@ -68,7 +70,7 @@ _CONSTANT: Final[Mapping[str, str]] = {
     "k": "k",
     "dataset": "corpus",
     "clip": "CLIP",
-    "generated": "generated with",
+    _GENERATED: "generated with",
 }
 
 
@@ -199,6 +201,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
             )
         if ranked:
             _require_alike(first, other, but=_OF_ROUNDS if looked else ())
+    require_one_way(cards)
     if not ranked:
         for a, b in combinations(cards, 2):
             if not set(a.generations.keys) & set(b.generations.keys):
@@ -233,9 +236,9 @@ def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (
 
 
 def _differing(first: Scorecard, other: Scorecard, name: str, but: Sequence[str]) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two cards' signatures of a score differ, with both values."""
+    """The fields in which two cards' signatures of a score differ, with both values; not how images were generated."""
     found = first.scores[name].signed().differences(other.scores[name].signed())
-    return {k: both for k, both in found.items() if k not in but}
+    return {k: both for k, both in found.items() if k not in (*but, _GENERATED)}
 
 
 def unlike(cards: Sequence[Scorecard]) -> dict[str, dict[str, list[Any]]]:
@@ -246,8 +249,9 @@ def unlike(cards: Sequence[Scorecard]) -> dict[str, dict[str, list[Any]]]:
     """
     found: dict[str, dict[str, list[Any]]] = {}
     for first, other in combinations(cards, 2):
+        made = ways.differing(first, other)
         for name in sorted(first.scores.keys() & other.scores.keys()):
-            for field, both in _differing(first, other, name, _OF_COVERAGE).items():
+            for field, both in (_differing(first, other, name, _OF_COVERAGE) | made).items():
                 values = found.setdefault(name, {}).setdefault(field, [])
                 values += [value for value in both if value not in values]
     return found
@@ -288,14 +292,13 @@ def same(cards: Sequence[Scorecard]) -> dict[str, Any]:
     return {name: found[name] for name in _CONSTANT if name in found}
 
 
-def same_in_all(cards: Sequence[Scorecard]) -> str:
-    """What is the same in all cards, as a sentence; "" for a single card."""
-    found = same(cards)
+def same_in_all(found: Mapping[str, Any]) -> str:
+    """What is the same in all cards (see `same`), as a sentence; "" if nothing is."""
     values = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in found.items()}
     if "original" in found:
         values["original"] = repr(found["original"])  # it is often called "original"
     told = ", ".join(f"{_CONSTANT[name]} {value}" for name, value in values.items())
-    return f"The same in all scorecards: {told}." if told and len(cards) > 1 else ""
+    return f"The same in all scorecards: {told}." if told else ""
 
 
 def require_one_original(first: Scorecard, other: Scorecard) -> None:
@@ -313,6 +316,22 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
             f"images of {first.original_model!r} that both used, {len(unlike)} differ, such as the image for row "
             f"{row!r}, seed {seed}. Score both against the same folder."
         )
+
+
+def require_one_way(cards: Sequence[Scorecard]) -> None:
+    """Refuse cards whose images are known to have been generated with different settings, each with every other.
+
+    Two cards may agree with a third one that does not record its settings, and still differ from each other.
+
+    Raises:
+        IncomparableError: the settings differ; the message gives each with both values.
+    """
+    for first, other in combinations(cards, 2):
+        if found := ways.differing(first, other):
+            raise IncomparableError(
+                f"{first.model} and {other.model} cannot be compared, because their images were generated with "
+                f"different settings ({ways.listed(found)}). Generate both with the same settings, then score again."
+            )
 
 
 def in_common(cards: Sequence[Scorecard]) -> str:

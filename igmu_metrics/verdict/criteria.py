@@ -17,6 +17,7 @@ missing.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -120,14 +121,13 @@ class Checked:
 
         A bound that could not be checked is described by `why`.
         """
-        judge = f"{self.detector}: " * by
         if self.outcome is Outcome.ERROR:
-            return f"{judge}{self.why}"
-        where = f"{self.model}{f' on {self.config}' * on}"
+            return f"{f'{self.detector}: ' * by}{self.why}"
+        where = called(self.model, self.config, self.detector, on=on, by=by)
         sign = ">=" if self.at_least else "<="
         none = "" if self.interval else " (exact)" if exact(self.figure) else " (no interval)"
         short = self.figure.partition("/")[2]
-        return f"{self.outcome}: {judge}{where}: {short} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
+        return f"{self.outcome}: {where}: {short} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,19 @@ class Unsettled:
     model: str
     figure: str
     text: str
+
+
+def called(model: str, config: str, detector: str, *, on: bool, by: bool) -> str:
+    """What a scorecard is called: `clip: esd on object.church`; config and detector only if several cards differ."""
+    return f"{f'{detector}: ' * by}{model}{f' on {config}' * on}"
+
+
+def failures(cards: Iterable[Scorecard], *, on: bool, by: bool) -> dict[str, int]:
+    """Number of failed or missing images by what the cards are called, where there are any."""
+    found: Counter[str] = Counter()
+    for card in cards:
+        found[called(card.model, card.config, detector_of(card), on=on, by=by)] += len(card.failures)
+    return dict(+found)
 
 
 def exact(name: str) -> bool:

@@ -24,7 +24,7 @@ from igmu_metrics.coverage import covered, covering
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import HasInterval, between, formatted, value_of
-from igmu_metrics.verdict.compare import require_one_original
+from igmu_metrics.verdict.compare import require_one_original, require_one_way
 
 EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
 HEADLINE: Final = "forget_score"
@@ -114,11 +114,13 @@ def latex(cards: Sequence[Scorecard]) -> str:
     """A booktabs table with one line per model: the forget score and its aspects with their 95 % intervals.
 
     Raises:
-        IncomparableError: cards of one concept that were scored against different originals.
+        IncomparableError: cards of one concept that were scored against different originals, or whose images were
+            generated with different settings.
     """
     for a, b in combinations(cards, 2):
         if a.config == b.config:
             require_one_original(a, b)
+            require_one_way([a, b])
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
     wanted += [("question_accuracy", name) for name in ("question_preservation", "question_accuracy")]

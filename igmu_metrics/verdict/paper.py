@@ -15,6 +15,7 @@ from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import coverages, covering
+from igmu_metrics.images.ways import caution
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, number, value_of
 from igmu_metrics.verdict import recompute
@@ -296,11 +297,12 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
 
 
 def _failed(cards: Sequence[Scorecard]) -> str:
-    """How many pairs of each model are missing because something failed, and what is covered; "" if nothing did."""
+    """How many pairs of each model failed, and then what is covered; in which settings the models may differ."""
     failed = [f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures]
+    doubt = caution(cards)
     if not failed:
-        return ""
-    covered = escaped(" ".join(coverages(cards)))
+        return f"{escaped(doubt)} " if doubt else ""
+    covered = escaped(" ".join([*coverages(cards), *([doubt] if doubt else [])]))
     return f"Pairs left out because an image failed or was missing: {', '.join(failed)}. {covered} "
 
 

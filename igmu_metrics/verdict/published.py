@@ -20,6 +20,12 @@ from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
 from igmu_metrics.verdict.compare import ALPHA, UNADJUSTED
 from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VALUE, printed, read_table, trials
 
+TEST: Final = "fisher"
+ASSUMED: Final = (
+    "The test is Fisher's exact test, and intervals of differences are Newcombe's. The unit is one of the n trials, "
+    "and all trials are treated as independent, because published numbers do not show which of them belong to the same "
+    "prompt. If n counts several images per prompt, intervals may be too narrow and p values too small."
+)
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
     "a header and one line per model: model, n, and successes (a count), value (0..1) or percent; if there are several "

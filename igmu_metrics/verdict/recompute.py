@@ -7,7 +7,7 @@ aspects that do not need image features are computed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -81,6 +81,35 @@ def scores(card: Scorecard) -> dict[str, Score]:
         aligned = "stripped_alignment" in card.generations
         out[FORGET] = replace(forget, figures=_without_features(forget.figures, aligned=aligned))
     return out
+
+
+def determined(card: Scorecard) -> tuple[list[str], list[str]]:
+    """The scores that the lines of the card determine, and the rest, which needs the images.
+
+    A score of which only some metrics are determined is in both lists, followed by the metrics in parentheses.
+
+    Raises:
+        InputError: as of `scores`.
+    """
+    known, rest = [], []
+    found = figures(card)
+    for name, entry in card.scores.items():
+        again = found.get(name, {})
+        told = [key for key in entry.figures if key in again]
+        lost = [key for key in entry.figures if key not in again]
+        lost += [
+            f"interval of {k}" for k in told if again[k].interval is None and entry.figures[k].interval is not None
+        ]
+        known += [f"{name} ({', '.join(told)})" if lost else name] * bool(told)
+        rest += [f"{name} ({', '.join(lost)})" if told else name] * bool(lost or not told)
+    return known, rest
+
+
+def shortly(names: Sequence[str], others: Sequence[str]) -> str:
+    """Names of `determined` in a line: a metric once, if none of its parts is among the others."""
+    split = {name.partition("/")[0] for name in others}
+    own = (head if (head := name.partition("/")[0]) not in split and "(" not in name else name for name in names)
+    return ", ".join(dict.fromkeys(own))
 
 
 def follows(entry: ScoreEntry) -> bool:

@@ -83,7 +83,8 @@ def require_signer(card: Path, signer: str) -> None:
     signature = signature_of(card, ssh=ssh)
     if not signature.is_file():
         raise MetadataError(
-            f"{card}: the signature {signature.name} was not found next to the scorecard. Run 'igmu sign' with the key."
+            f"{card}: the signature {signature.name} was not found next to the scorecard. Ask for the file, or sign "
+            "the scorecard with 'igmu sign'."
         )
     if ssh:
         _require_ssh(card, signature, file)
