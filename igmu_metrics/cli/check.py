@@ -52,8 +52,8 @@ def check(
     document("".join(f"{visible(one.line(**several))}\n" for one in found if one not in wrong))
     failures = {card.model: len(card.failures) for card in known if card.failures}
     if not any(criteria.share_of_images(one.figure) for one in found):
-        gate = "and no bound covers them. Add one, such as --max failed=0.01."
-        say(*(f"note: {n} images of {model} failed or are missing, {gate}" for model, n in failures.items()))
+        gate = "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01."
+        say(*(f"note: {n} of {model}'s images {gate}" for model, n in failures.items()))
     outcome = criteria.overall(one.outcome for one in found)
     answer = noted(Met(outcome, found, failures))
     if wrong:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import OptionalCards, say
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ def _planned(
         reached.append(Reach(card.model, share, prompts or design.n_prompts, *reach))
         say(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
         say(
-            f"  {design.n_generations} images from {design.n_prompts} prompts carry as much information as "
-            f"{design.effective:.0f} independent images (design effect {design.effect:.2f})"
+            f"  {counted(design.n_generations, 'image')} from {counted(design.n_prompts, 'prompt')} carry as much "
+            f"information as {design.effective:.0f} independent images (design effect {design.effect:.2f})"
         )
     say(*dict.fromkeys(card.unfounded for card in read if card.unfounded), *covering(read).splitlines())
     return Powered(planned, reached)

@@ -30,6 +30,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, IncomparableError
+from igmu_data.numerals import counted
 from igmu_metrics.contract import Interval
 from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
@@ -153,7 +154,7 @@ class Comparison:
             return f"{start}: the difference cannot be measured, because {self.why}"
         told = (
             f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}; raw "
-            f"{self.raw:+.2f} on {self.raw_n} generations)"
+            f"{self.raw:+.2f} on {counted(self.raw_n, 'generation')})"
         )
         if self.p_holm is None:
             return f"{told}; not tested, because {self.why}"
@@ -310,8 +311,8 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
         row, seed = unlike[0]
         raise IncomparableError(
             f"{first.model} and {other.model} were scored against different originals: {len(unlike)} of the "
-            f"{len(shared)} images of {first.original_model!r} that both used differ, such as the one of row {row!r}, "
-            f"seed {seed}. Score both against the same folder."
+            f"{counted(len(shared), 'image')} of {first.original_model!r} that both used differ, such as that of row "
+            f"{row!r}, seed {seed}. Score both against the same folder."
         )
 
 

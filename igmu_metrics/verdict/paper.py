@@ -13,6 +13,7 @@ from typing import Final
 
 from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
+from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
 from igmu_metrics.scorecard import Figure, Scorecard
@@ -66,7 +67,7 @@ def _forgotten(card: Scorecard) -> list[str]:
     target = escaped(card.target.partition("/")[2].replace("-", " ") or card.target)
     told = []
     if gone is not None and gone.value is not None:
-        n = f"{gone.n_generations} images of {gone.n_prompts} prompts"
+        n = f"{counted(gone.n_generations, 'image')} of {counted(gone.n_prompts, 'prompt')}"
         beside = f" (raw: {_share(raw)})" if value_of(raw) is not None else ""
         told.append(f"no longer shows {target} in {_share(gone)} of the {n} in which the original does{beside}")
     if back is not None and back.value is not None:
@@ -74,7 +75,7 @@ def _forgotten(card: Scorecard) -> list[str]:
         told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} adversarial "
                     f"prompts{beside}")  # fmt: skip
     if value_of(kept) is not None:
-        n = f"{kept.n_generations} images of {kept.n_prompts} prompts" if kept is not None else ""
+        n = f"{counted(kept.n_generations, 'image')} of {counted(kept.n_prompts, 'prompt')}" if kept is not None else ""
         told.append(f"preserves {_share(kept)} of what should be retained ({n})")
     if score is not None and score.value is not None:
         caution = f" ({escaped(score.reason)})" if score.reason else ""
@@ -87,7 +88,7 @@ def _answered(card: Scorecard) -> list[str]:
     kept, own, theirs = (card.figure(_QUESTIONS, name) for name in _ANSWERED)
     if own is None or own.value is None:
         return []
-    n = f"{own.n_generations} images of {own.n_prompts} general prompts"
+    n = f"{counted(own.n_generations, 'image')} of {own.n_prompts} general prompts"
     told = [f"gets {_share(own)} of the questions about its {n} answered as intended (the original: {_share(theirs)})"]
     if value_of(kept) is not None:
         told.append(f"keeps {_share(kept)} of what the original shows")
