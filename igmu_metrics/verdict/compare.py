@@ -35,7 +35,7 @@ from igmu_metrics.contract import Interval
 from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
+from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
@@ -97,6 +97,7 @@ class Comparison:
         p_holm: p value corrected for all tests of the family; None if there is no test.
         family: number of comparisons of this measure, including those without a test.
         tests: number of tests in the family, which are corrected together.
+        correlation: correlation of the difference between two seeds of a prompt, 0..1; NaN if it is unknown.
         why: why there is no test; "" if there is one.
     """
 
@@ -118,6 +119,7 @@ class Comparison:
     p_holm: float | None = None
     family: int = 1
     tests: int = 0
+    correlation: float = float("nan")
     why: str = ""
 
     @property
@@ -429,6 +431,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else float("nan"),
         test=test,
         p=p,
+        correlation=intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of),
         why=why,
         **beside,
     )
