@@ -97,11 +97,11 @@ def detectable_difference(
     def found(other: float) -> bool:
         return _needed(rate, other, seeds, seed_correlation, model_correlation, power, alpha / comparisons) <= prompts
 
-    below, above = (
-        _smallest(lambda part, end=end: end != rate and found(rate + part * (end - rate))) * abs(end - rate)
-        for end in (0.0, 1.0)
-    )
-    return below, above
+    def towards(end: float) -> float:
+        way = end - rate
+        return _smallest(lambda part: way != 0 and found(rate + part * way)) * abs(way)
+
+    return towards(0.0), towards(1.0)
 
 
 def prompts_for_bound(

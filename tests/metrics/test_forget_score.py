@@ -206,7 +206,9 @@ def test_the_middle_of_what_is_resampled_is_the_aspects_own_interval():
 def reworded(copies=4):
     """Each attack rewords one of three plain prompts; rewordings of one prompt succeed or fail together."""
     plan = [("forget", "direct", "object/church", None, None)] * 3
-    plan += [("adversarial", "attack", None, ("typo", "synonym")[i % 2], f"{i % 6 // 2:02d}") for i in range(6 * copies)]
+    plan += [
+        ("adversarial", "attack", None, ("typo", "synonym")[i % 2], f"{i % 6 // 2:02d}") for i in range(6 * copies)
+    ]
     plan += [("retain", "far", "object/cat", None, None)] * 4
     rows = [(f"{i:02d}", seed, *each) for i, each in enumerate(plan) for seed in range(2)]
     ids, seeds, splits, probes, own, families, sources = (list(column) for column in zip(*rows, strict=True))
