@@ -259,6 +259,7 @@ def test_a_plan_ends_where_the_corpus_does() -> None:
     assert known.images is None
     assert known.reach is not None
     c = known.comparison
+    assert c.correlation is not None
     variance = c.variance * (c.correlation + (1 - c.correlation) / 5) / (c.correlation + (1 - c.correlation) / 2)
     least, less = (prompts_for(known.reach * part, variance, alpha=0.05 / 3) for part in (1.0, 0.97))
     assert least <= 40 < less

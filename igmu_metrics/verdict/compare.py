@@ -97,7 +97,7 @@ class Comparison:
         p_holm: p value corrected for all tests of the family; None if there is no test.
         family: number of comparisons of this measure, including those without a test.
         tests: number of tests in the family, which are corrected together.
-        correlation: correlation of the difference between two seeds of a prompt, 0..1; NaN if it is unknown.
+        correlation: correlation of the difference between two seeds of a prompt, 0..1; None if it is unknown.
         why: why there is no test; "" if there is one.
     """
 
@@ -119,7 +119,7 @@ class Comparison:
     p_holm: float | None = None
     family: int = 1
     tests: int = 0
-    correlation: float = float("nan")
+    correlation: float | None = None
     why: str = ""
 
     @property
@@ -397,6 +397,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
     gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
+    shared = intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of)
     looks = [look for look in (Looks.of(a), Looks.of(b)) if look is not None]
     look = max(looks, key=lambda one: one.planned, default=None)
     with at_level(look.level if look else LEVEL):
@@ -431,7 +432,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else float("nan"),
         test=test,
         p=p,
-        correlation=intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of),
+        correlation=None if shared != shared else shared,
         why=why,
         **beside,
     )

@@ -179,14 +179,10 @@ def plan(
     if not c.n or not c.difference or c.variance != c.variance:
         return Plan(c, None, offered, seeds)
     how: dict[str, Any] = {"power": power, "alpha": alpha / c.family, "single": c.n == c.n_prompts and c.conditional}
-    needed, now, with_seeds, variance = (
-        prompts_for(c.difference, c.variance, **how),
-        c.n / c.n_prompts,
-        None,
-        c.variance,
-    )
+    needed, with_seeds = prompts_for(c.difference, c.variance, **how), None
+    variance, now = c.variance, c.n / c.n_prompts
     # If the correlation is unknown, the seeds of a prompt count as copies, which is the conservative choice.
-    if seeds is not None and seeds > now and c.measure != RESISTANCE and c.correlation == c.correlation:
+    if seeds is not None and seeds > now and c.measure != RESISTANCE and c.correlation is not None:
         variance *= (c.correlation + (1 - c.correlation) / seeds) / (c.correlation + (1 - c.correlation) / now)
         how["single"] = False
         with_seeds = prompts_for(c.difference, variance, **how)
