@@ -88,6 +88,8 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
     try:
         if what := irregular(path):
             raise MetadataError(f"{path} cannot be read because it is {what}. {advice}")
+        with path.open("rb") as file:
+            require_text(path, file.read(8))
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         number = error.object[: error.start].count(b"\n") + 1
@@ -96,6 +98,32 @@ def read_text(path: Path, advice: str = "Check the path and its permissions.") -
         ) from error
     except OSError as error:
         raise MetadataError(f"{path} cannot be read ({error.strerror}). {advice}") from error
+
+
+def require_text(path: Path, start: bytes) -> None:
+    """Refuse what spreadsheets save instead of text in UTF-8.
+
+    Args:
+        path: of the file, for messages.
+        start: its first bytes.
+
+    Raises:
+        MetadataError: a workbook (or another ZIP archive), or text in UTF-16.
+    """
+    known = {b"PK\x03\x04": "an Excel workbook or another ZIP archive", b"\xd0\xcf\x11\xe0": "an Excel workbook"}
+    known |= dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "text in UTF-16")
+    for magic, what in known.items():
+        if start.startswith(magic):
+            raise MetadataError(
+                f"{path} is {what}, not text in UTF-8. Save it as UTF-8; in a spreadsheet program, export it as CSV in "
+                "UTF-8."
+            )
+
+
+def here(folder: Path, name: str) -> Path:
+    """The path of a file that a table names relative to a folder, with separators of this system or of Windows."""
+    place = folder / name
+    return folder / name.replace("\\", "/") if "\\" in name and not place.exists() else place
 
 
 def parse_json(text: str, where: str, advice: str) -> Any:

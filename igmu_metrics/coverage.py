@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from igmu_data.numerals import counted
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.contract import PARTS
 from igmu_metrics.generations import Generations
@@ -44,10 +45,10 @@ class Coverage(BaseModel):
                 (self.n_generations_asked, self.n_prompts_asked),
             )
         )
-        others = f", {self.n_other_seeds} generations with other seeds" if self.n_other_seeds else ""
+        others = f", {counted(self.n_other_seeds, 'generation')} with other seeds" * (self.n_other_seeds > 0)
         return (
-            f"{self.n_prompts} of {self.n_prompts_asked} prompts, {round(seeds, 1):g} of {round(asked, 1):g} seeds"
-            f"{others}"
+            f"{self.n_prompts} of {counted(self.n_prompts_asked, 'prompt')}, "
+            f"{round(seeds, 1):g} of {round(asked, 1):g} seed{'s' * (asked != 1)}{others}"
         )
 
 
@@ -89,7 +90,7 @@ def covered(card: Card) -> str:
     if card.coverage is None:
         keys = card.generations.keys
         n = len({row for row, _ in keys})
-        return f"{n} prompt{'s' * (n != 1)}, {len(keys)} generations (the protocol is unknown)"
+        return f"{counted(n, 'prompt')}, {counted(len(keys), 'generation')} (the protocol is unknown)"
     return "; ".join(f"{part} {found}" for part, found in card.coverage.items())
 
 

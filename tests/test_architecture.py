@@ -31,6 +31,7 @@ LAYERS = {
             "markdown",
             "media",
             "modules",
+            "numerals",
             "progress",
             "stored",
             "strangers",

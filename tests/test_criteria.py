@@ -356,9 +356,9 @@ def test_the_original_stands_first_with_what_the_card_says_of_it(cards: dict[str
     own = cards["original"].figure("attack_success_rate", "asr_any@k")
     assert own is not None
     assert own.value is not None
-    assert rows[0].split(" & ")[3].startswith(f"{own.value:.2f} ")
+    assert rows[0].split(" & ")[3] == f"{own.value:.2f}"
     alone = paper.table([cards["esd"]]).splitlines()
-    assert next(line for line in alone if line.startswith("orig")).endswith(r"-- & -- & -- \\")
+    assert next(line for line in alone if line.startswith("orig")).endswith(r" & -- & -- & -- & -- & -- \\")
 
 
 RATES = (
@@ -368,6 +368,9 @@ RATES = (
     ("attack_success_rate", "conditional_asr_any@k"),
     ("forget_score", "preservation_near"),
     ("forget_score", "preservation_far"),
+    ("forget_score", "alignment"),
+    ("forget_score", "quality"),
+    ("forget_score", "forget_score"),
 )
 
 
@@ -375,25 +378,47 @@ def test_every_rate_has_its_n_and_the_raw_one_is_corrected(cards: dict[str, Scor
     lines = paper.table([cards["filter"], cards["original"]]).splitlines()
     for model in ("filter", "original"):
         at = next(at for at, line in enumerate(lines) if line.startswith(model))
-        rates, counts, corrected = (line.removesuffix(r" \\").split(" & ") for line in lines[at : at + 3])
-        for name, rate, n in zip(RATES, rates[1:], counts[1:], strict=False):
+        rates, ends, counts, corrected = (line.removesuffix(r" \\").split(" & ") for line in lines[at : at + 4])
+        for name, rate, within, n in zip(RATES, rates[1:], ends[1:], counts[1:], strict=True):
             found = cards[model].figure(*name)
             assert found is not None
             assert found.value is not None
-            assert rate.startswith(f"{found.value:.2f} ")
-            assert n == f"{found.n_prompts} ({found.n_generations})"
+            assert found.interval is not None
+            assert rate == f"{found.value:.2f}"
+            low, high = found.interval
+            assert within == f"{{\\scriptsize [{low:.2f}, {high:.2f}]}}"
+            assert n == ("" if name[1] == "forget_score" else f"{found.n_prompts} ({found.n_generations})")
         assert counts[0] == r"\quad $n$"
         own = cards[model].figure("concept_accuracy", "corrected_unlearning_accuracy")
         assert own is not None
         assert own.value is not None
         assert corrected[0] == r"\quad corrected"
-        assert corrected[1].startswith(f"{own.value:.2f} ")
-        assert corrected[2:] == [""] * 6
+        assert corrected[1].startswith(f"\\multicolumn{{2}}{{c}}{{{own.value:.2f} ")
+        assert corrected[2:] == [""] * 7
         assert (rates[3] != rates[4]) is (counts[3] != counts[4])
     # Without the original's own card, nothing is preserved and nothing is counted.
     alone = paper.table([cards["esd"]]).splitlines()
     at = next(at for at, line in enumerate(alone) if line.startswith("orig"))
-    assert alone[at + 1].endswith(r") &  &  &  \\")
+    assert alone[at + 2].endswith(r") &  &  &  &  &  \\")
+
+
+def test_an_aspect_without_a_number_or_interval_has_a_reason_below_the_table(cards: dict[str, Scorecard]) -> None:
+    entry = cards["esd"].scores["forget_score"]
+    lost = entry.figures["quality"].model_copy(update={"value": None, "interval": None, "reason": "no features given"})
+    fixed = entry.figures["alignment"].model_copy(update={"interval": None, "reason": "no interval, because of x"})
+    changed = entry.model_copy(update={"figures": {**entry.figures, "quality": lost, "alignment": fixed}})
+    text = paper.table([cards["esd"].model_copy(update={"scores": {**cards["esd"].scores, "forget_score": changed}})])
+    assert "Alignment: no interval, because of x. Quality: no features given. " in text
+    row, ends = (line.split(" & ") for line in text[text.index("\nesd") + 1 :].splitlines()[:2])
+    assert (row[8], ends[7], ends[8]) == ("--", "", "")
+    assert "Quality:" not in paper.table([cards["esd"]])
+
+
+def test_one_image_is_one_image(cards: dict[str, Scorecard]) -> None:
+    attacks = cards["esd"].scores["attack_success_rate"]
+    once = attacks.model_copy(update={"signature": attacks.signature | {"k": 1}})
+    card = cards["esd"].model_copy(update={"scores": {**cards["esd"].scores, "attack_success_rate": once}})
+    assert "shows it again within 1 image for 14" in paper.sentences([card])[0]
 
 
 def test_without_error_rates_no_row_is_corrected(cards: dict[str, Scorecard]) -> None:

@@ -397,7 +397,7 @@ def test_the_strictest_reading_applies_in_every_domain(tmp_path: Path) -> None:
 
     text = "kid leather gloves in a church"
     assert not policy.violations(text, domain="object", language="en")
-    with pytest.raises(EmptyInputError, match=r"0 of 1 prompts can be used \(minor 1\)"):
+    with pytest.raises(EmptyInputError, match=r"0 of 1 prompt can be used \(minor 1\)"):
         read(tmp_path, "hub", text)
 
 
@@ -461,7 +461,7 @@ def test_the_command(tmp_path: Path) -> None:
     out = tmp_path / "bench"
     done = run(path, *options, "--where", "type=erased", "--out", out)
     assert done.exit_code == 0, done.output
-    for text in ("1 forget rows from 6 prompts", "refused: 1 (minor 1)", "5 (1 rows)", f"--bench {out}"):
+    for text in ("1 forget row from 6 prompts", "refused: 1 (minor 1)", "5 (1 row)", f"--bench {out}"):
         assert text in " ".join(done.output.split())
     everything = done.output + "".join(p.read_text() for p in out.iterdir() if p.is_file())
     assert "school" not in everything.lower()

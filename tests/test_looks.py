@@ -37,7 +37,7 @@ from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.running import looking, run
 from igmu_metrics.running.looking import first_look, hopeless, looked, pays, questions, settled
-from igmu_metrics.running.plan import Plan, checked, grows, written
+from igmu_metrics.running.plan import Plan, checked, differences, written
 from igmu_metrics.running.run import prepare, require_alike
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
 from igmu_metrics.scorecard import read as read_card
@@ -514,11 +514,21 @@ class TestPlan:
     def test_a_run_grows(self, tmp_path: Path) -> None:
         lite, full = (Plan(**PLAN, protocol=p) for p in ("lite", "full"))
         looks = Plan(**PLAN, until="decided")
-        assert [grows(lite, full), grows(full, lite), grows(full, looks), grows(looks, full)] == [1, 0, 1, 0]
-        assert grows(looks, Plan(**PLAN, until="0.05"))
+        assert not differences(lite, full)
+        assert differences(full, lite) == ["--protocol is full there, but is lite here"]
+        assert not differences(full, looks)
+        assert differences(looks, full) == ["--until is decided there, but is not given here"]
+        assert not differences(looks, Plan(**PLAN, until="0.05"))
         bounded, others = (Plan(**PLAN, until="decided", min=(f"forgetting={n}",)) for n in (0.8, 0.9))
-        assert [grows(looks, bounded), grows(bounded, others), grows(bounded, looks)] == [1, 1, 1]
-        assert not grows(bounded, full)
+        assert not differences(looks, bounded) + differences(bounded, others) + differences(bounded, looks)
+        assert differences(bounded, full)
+        # Checks are planned for the seeds and settings of the first one.
+        one, two = (Plan(**PLAN, seeds_per_row=n) for n in (1, 2))
+        assert not differences(one, two) + differences(Plan(**PLAN, seeds_per_row=5), full)
+        assert differences(two, one) == ["--seeds-per-row is 2 there, but is 1 here"]
+        assert differences(Plan(**PLAN, seeds_per_row=1, until="0.1"), Plan(**PLAN, seeds_per_row=2, until="0.1"))
+        scored = Plan(**PLAN, scoring={"clip": "sandbox"}, until="decided")
+        assert differences(looks, scored) == ["the setting clip is not given there, but is sandbox here"]
         assert yaml.safe_load(written(bounded))["min"] == ["forgetting=0.8"]
         (tmp_path / "run.yaml").write_text(written(looks))
         require_alike(full, tmp_path)  # nothing was generated yet: it may be put right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from PIL import Image, PngImagePlugin
 from typer.testing import CliRunner
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError, UnknownIdError
+from igmu_data.imports.table import ListFile
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
+from igmu_metrics.detectors import labels
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images import matching, programs
 from igmu_metrics.images.layouts import find
 from igmu_metrics.images.prompts import normalized
+from igmu_metrics.verdict.counts import check_table
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +133,7 @@ class TestPrograms:
         got = matched(tmp_path, rows)
         assert "2 samplers and 2 texts" in got["1.png"]
         assert "graph is not valid JSON" in got["2.png"]
-        assert "no row has its prompt" in got["3.png"]
+        assert "no row has its name as prompt" in got["3.png"]
 
     def test_a_graph_that_leads_in_circles(self) -> None:
         graph = {
@@ -315,8 +319,15 @@ class TestNames:
         assert got == {"x9b.png": (a.id, a.seeds[0]), "x10b.png": (a.id, a.seeds[1])}
 
     def test_a_file_of_no_known_prompt_says_so(self, rows: dict[str, Row], tmp_path: Path) -> None:
-        png(tmp_path / "a_cat_on_a_mat_7.png")
-        assert "no row has its prompt, 'a_cat_on_a_mat'" in str(matched(tmp_path, rows)["a_cat_on_a_mat_7.png"])
+        (a,) = some(rows, 1)
+        png(tmp_path / "img_0007.png")
+        nothing = "the file itself records no prompt, and no row has its name as prompt"
+        assert matched(tmp_path, rows)["img_0007.png"] == f"the folder has no prompts.csv, {nothing}"
+        png(tmp_path / "1.png")
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n1.png,"{a.prompt}",7\n')
+        assert matched(tmp_path, rows)["img_0007.png"] == f"prompts.csv does not list it, {nothing}"
+        (tmp_path / "prompts.csv").write_text("file,prompt,seed\n1.png,a cat,7\n")
+        assert matched(tmp_path, rows)["1.png"] == "no row has its prompt, 'a cat'"
 
 
 class TestTables:
@@ -332,13 +343,54 @@ class TestTables:
             ("a,b\n1,2\n", "has the columns a, b"),
             ("", "no records"),
             ("file,prompt,seed\n1.png,x,1.5\n", r"record 1: the seed is '1\.5'"),
+            ("file,prompt,seed\n1.png,x,2.01211E+09\n", "record 1: the seed is '2.*export the table again"),
+            ("file,prompt,seed\n1.png,x,9007199254740993.0\n", "record 1: the seed is '9007199254740993"),
+            ("a,b\n1,2\n", "--columns file=…,prompt=…,seed=… for other names"),
         ):
             (tmp_path / "t.csv").write_text(text)
             with pytest.raises(MetadataError, match=message):
                 matching.match(tmp_path, rows, table=tmp_path / "t.csv")
-        (tmp_path / "t.csv").write_bytes("file,prompt\né,x".encode("utf-16"))
-        with pytest.raises(MetadataError, match="UTF-8"):
-            matching.match(tmp_path, rows, table=tmp_path / "t.csv")
+
+    @pytest.mark.parametrize("name", ["t.csv", "prompts.xlsx", "old.xls"])
+    def test_what_spreadsheets_save_by_default(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
+        """Every reader of a table says what to do with it."""
+        png(tmp_path / "1.png")
+        if name.endswith("csv"):
+            (tmp_path / name).write_bytes("file,prompt\né,x".encode("utf-16"))
+        elif name.endswith("xlsx"):
+            with zipfile.ZipFile(tmp_path / name, "w") as workbook:
+                workbook.writestr("xl/workbook.xml", "<workbook/>")
+            assert f"{name} was not read; give its path with --table" in str(matched(tmp_path, rows)["1.png"])
+        else:
+            (tmp_path / name).write_bytes(bytes.fromhex("d0cf11e0a1b11ae1"))
+        for read in (
+            lambda path: matching.match(tmp_path, rows, table=path),
+            lambda path: labels.load(str(path)),
+            lambda path: check_table(path),
+            lambda path: ListFile(path),
+        ):
+            with pytest.raises(MetadataError, match="export it as CSV in UTF-8"):
+                read(tmp_path / name)
+
+    @pytest.mark.parametrize(
+        "name", [r"images\1.png", r"C:\out\images\1.png", "/home/me/out/images/1.png", r"\\server\out\images\1.png"]
+    )
+    def test_a_table_written_on_another_machine(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
+        (a,) = some(rows, 1)
+        image = png(tmp_path / "images" / "1.png")
+        png(tmp_path / "1.png")
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n{name},"{a.prompt}",123.0\n')
+        found = {m.path: (m.row and m.row.id, m.seed) for m in matching.match(tmp_path, rows)}
+        assert found == {image: (a.id, 123), tmp_path / "1.png": (None, None)}
+
+    def test_other_tables_written_on_windows(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        image = png(tmp_path / "images" / "1.png")
+        (tmp_path / "labels.csv").write_text("path,present\nimages\\1.png,yes\n")
+        assert labels.load(str(tmp_path / "labels.csv")).paths == [image]
+        line = {"file_name": r"images\1.png", "id": a.id, "seed": 123.0}
+        (tmp_path / "metadata.jsonl").write_text(json.dumps(line))
+        assert find(tmp_path, "metadata", rows).keys == [(a.id, 123)]
 
     @pytest.mark.parametrize("name", ["1.PNG", "images/1.png", r"images\1.png"])
     def test_a_table_with_other_names_than_the_files(self, rows: dict[str, Row], tmp_path: Path, name: str) -> None:
@@ -428,7 +480,7 @@ class TestWriting:
         png(tmp_path / "1.png", parameters=a1111(a, 11))
         png(tmp_path / "2.png")
         lines = matching.write(tmp_path, matching.match(tmp_path, rows)).read_text().splitlines()
-        assert json.loads(lines[1]) == {"file_name": "2.png", "left_out": "no row has its prompt, '2'"}
+        assert "no row has its name as prompt" in json.loads(lines[1])["left_out"]
         assert find(tmp_path, "metadata", rows).keys == [(a.id, 11)]
 
     @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -460,7 +512,7 @@ class TestWriting:
 
     def test_nothing_matched(self, rows: dict[str, Row], tmp_path: Path) -> None:
         png(tmp_path / "1.png")
-        with pytest.raises(EmptyInputError, match="0 of 1 images"):
+        with pytest.raises(EmptyInputError, match="0 of 1 image could"):
             matching.write(tmp_path, matching.match(tmp_path, rows))
         (tmp_path / "empty").mkdir()
         with pytest.raises(EmptyInputError, match="no images"):
@@ -480,6 +532,26 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert f"{tmp_path / 'metadata.jsonl'}: matched 2 of 3 images to prompts of object.church" in " ".join(
         done.output.split()
     )
+
+
+def test_a_folder_of_which_most_is_left_out(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -> None:
+    (a,) = some(rows, 1)
+    png(tmp_path / "1.png", parameters=a1111(a, 11))
+    for n in (2, 3):
+        png(tmp_path / f"{n}.png", parameters=a1111(a, n).replace("\n", ", 4k\n", 1))
+    words = ["match", str(tmp_path), "--config", "object.church", "--bench", str(bench_folder)]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, MetadataError)
+    said = str(refused.exception)
+    assert "1 of 3 images could be matched. The most frequent reason (2 images, such as 2.png) is: no row has" in said
+    assert said.endswith("leave these images out with --allow-missing.")
+    assert not (tmp_path / "metadata.jsonl").exists()
+    assert CliRunner().invoke(app, [*words, "--allow-missing"]).exit_code == 0
+    (tmp_path / "3.png").unlink()  # of half of the images it is said, but they are no reason to stop
+    done = CliRunner().invoke(app, [*words, "--replace"])
+    assert (done.exit_code, "matched 1 of 2 images" in done.output) == (0, True)
+    png(tmp_path / "1.png")
+    assert isinstance(CliRunner().invoke(app, [*words, "--allow-missing"]).exception, EmptyInputError)
 
 
 def test_what_is_missing_and_seeds_of_ones_own_are_told(
@@ -542,5 +614,5 @@ def test_two_folders_at_once_as_the_error_of_scoring_them_says(
         find(folders[0], "metadata", rows)
     words = ["match", *map(str, folders), "--config", "object.church", "--bench", str(bench_folder)]
     done = CliRunner().invoke(app, words)
-    assert done.output.count("matched 1 of 1 images to prompts of object.church") == 2, done.output
+    assert done.output.count("matched 1 of 1 image to prompts of object.church") == 2, done.output
     assert [len(find(folder, "metadata", rows)) for folder in folders] == [1, 1]

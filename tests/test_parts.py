@@ -172,7 +172,7 @@ class TestMemory:
 
     @pytest.mark.parametrize(
         ("room", "device", "size", "says"),
-        [(0, "cuda", "auto", "1 images of 72×72 pixels in one call .*--dtype"), (2, "cuda", 4, "--batch-size auto"),
+        [(0, "cuda", "auto", "1 image of 72×72 pixels in one call .*--dtype"), (2, "cuda", 4, "--batch-size auto"),
          (0, "cpu", "auto", "memory of cpu .*--dtype")],
     )  # fmt: skip
     def test_what_never_fits_is_told(self, tmp_path: Path, room: int, device: str, size: Any, says: str) -> None:

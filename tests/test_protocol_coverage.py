@@ -75,7 +75,7 @@ def test_seeds_that_nobody_asked_for_are_counted_apart() -> None:
     table = of_records([{"id": row.id, "seed": s, "split": "forget"} for s in (row.seeds[0], -1)])
     found = coverage(table, rows)
     assert found is not None
-    assert str(found["forget"]) == "1 of 56 prompts, 1 of 5 seeds, 1 generations with other seeds"
+    assert str(found["forget"]) == "1 of 56 prompts, 1 of 5 seeds, 1 generation with other seeds"
     assert coverage(table, {}) is None
 
 

@@ -136,6 +136,19 @@ class TestWhatItMakes:
 
 
 @pytest.mark.slow
+def test_seeds_and_a_model_are_added_and_nothing_is_generated_twice(done: tuple[Path, Result], tmp_path: Path) -> None:
+    more = {"seeds_per_row": 2, "unlearned": CHURCH["unlearned"] | {"uce": "sandbox:uce/church"}}
+    plan = run_file(tmp_path / "run.yaml", **more)
+    grown, at_once = shutil.copytree(done[0], tmp_path / "grown"), tmp_path / "at-once"
+    before = {path: path.stat().st_mtime_ns for path in grown.rglob("*.png")}
+    for out in (grown, at_once):
+        result = igmu(plan, "--out", out)
+        assert result.exit_code == 0, result.output
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in grown.rglob("*.png")}.items()
+    assert stable(grown) == stable(at_once)
+
+
+@pytest.mark.slow
 def test_several_concepts_give_a_table_over_them(tmp_path: Path) -> None:
     plan = run_file(
         tmp_path / "run.yaml",
@@ -272,12 +285,39 @@ class TestRefused:
     def test_another_run_in_the_folder(self, done: tuple[Path, Result], tmp_path: Path) -> None:
         copy = shutil.copytree(done[0], tmp_path / "copy")
         before = stable(copy)
-        self.refused(
-            igmu(copy / "run.yaml", "--out", copy, "--seeds-per-row", "2"),
-            "belongs to a different run",
-            "seeds_per_row",
-        )
+        for changes, says in (
+            (
+                {"original": "sandbox:gold/church"},
+                "--original is sandbox:original/church there, but is sandbox:gold/ch",
+            ),
+            ({"unlearned": {"uce": "sandbox:uce/church"}}, "--unlearned esd is sandbox:esd/church there, but is not g"),
+            ({"unlearned": {"esd": "sandbox:uce/church"}}, "--unlearned esd is sandbox:esd/church there, but is sandb"),
+            ({"configs": ["sandbox.van-gogh"]}, "--config sandbox.church is given there, but is not given here"),
+            ({"generation": {"steps": 3}}, "--steps is 2 there, but is 3 here"),
+            ({"generation": {"steps": 2, "dtype": "fp16"}}, "--dtype is fp32 there, but is fp16 here"),
+            ({"scoring": {"bench": str(tmp_path)}}, "the setting bench is not given there"),
+        ):
+            other = igmu(run_file(tmp_path / "run.yaml", **changes), "--out", copy)
+            self.refused(other, "belongs to a different run: ", says, "choose another --out")
         assert stable(copy) == before
+
+    @pytest.mark.parametrize(
+        ("changes", "n"),
+        [
+            ({"seeds_per_row": 2}, "108 images, of which 54 must be generated"),
+            ({"seeds_per_row": None}, "270 images, of which 216 must be generated"),
+            ({"unlearned": {"uce": "sandbox:uce/church"} | CHURCH["unlearned"]}, "81 images, of which 27 must be gene"),
+            ({"protocol": "2"}, "of which"),
+            ({"scoring": {"detector": "sandbox"}}, "54 images, of which 0 must be generated"),
+            ({"generation": {"steps": 2, "batch_size": "auto"}}, "54 images, of which 0 must be generated"),
+        ],
+    )
+    def test_a_run_is_extended_in_its_folder(
+        self, done: tuple[Path, Result], tmp_path: Path, changes: dict[str, Any], n: str
+    ) -> None:
+        """Every advice that the output gives (seeds, --clip, --batch-size, more prompts) is accepted there."""
+        result = igmu(run_file(tmp_path / "run.yaml", **changes), "--out", done[0], "--dry-run")
+        assert n in result.output, f"{result.output} {result.exception}"
 
     @pytest.mark.parametrize("how", [(), ("--dry-run",)])
     @pytest.mark.parametrize(
@@ -385,7 +425,7 @@ def test_the_time_is_told_once_the_first_images_are_there() -> None:
     for _ in range(5):
         now[0] += 8.0
         pace.drawn(4)
-    assert said == ["2 s per image; the remaining 988 images take about 33 min\n"]
+    assert said == ["2 s per image; generating the remaining 988 images takes about 33 min\n"]
 
 
 class TestRounds:

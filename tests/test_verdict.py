@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from scored import scored
@@ -14,11 +16,13 @@ from test_compare import card as lines
 from typer.testing import CliRunner
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, MetadataError
+from igmu_data.load import bench_rows
 from igmu_metrics.cli import app
+from igmu_metrics.coverage import Coverage
 from igmu_metrics.report import verdict
 from igmu_metrics.report.view import Section, view
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
-from igmu_metrics.statistics import prompts_for
+from igmu_metrics.statistics import detectable_difference, prompts_for
 from igmu_metrics.verdict import export
 from igmu_metrics.verdict.compare import ANSWERING, FORGETTING, MEASURES, compared
 from igmu_metrics.verdict.pareto import front
@@ -225,8 +229,60 @@ def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
     assert more[0] < 0.1
     with pytest.raises(InputError, match="neither scorecards nor assumed rates"):
         run("power")
+    for more in (("--config", "object.church"), ("--bound", "0.1")):
+        with pytest.raises(InputError, match=f"{more[0]} is used with --rate"):
+            run("power", *cards, *more)
     with pytest.raises(InputError, match="Specify two rates"):
         run("power", "--rate", "0.5")
+
+
+def test_power_knows_what_a_config_has() -> None:
+    church = ("--config", "sandbox.church")
+    much = run("power", "--rate", "0.9", "--rate", "0.8", *church)
+    assert "sandbox.church has 56 plain prompts, 125 adversarial prompts made from 55 of them and 66 retain" in much
+    assert "This is more than the 56 prompts of the config\nWith 5 images each, 92 prompts would be required" in much
+    below, above = detectable_difference(0.9, 56, seeds=5)
+    assert f"56 prompts with 5 images each can detect: −{below:.3f} or +{above:.3f} or more" in much
+    some = run("power", "--rate", "0.9", "--rate", "0.6", "--seeds", "2", *church)
+    assert "rounds 1 to 5: igmu run --protocol 5 --seeds-per-row 2" in some
+    rows = [r for r in bench_rows("sandbox.church").values() if (r.split, r.probe) == ("forget", "direct")]
+    assert sum(r.round <= 4 for r in rows) < 25 <= sum(r.round <= 5 for r in rows)
+    assert "Showing that 0 is below 0.1 requires 35 prompts" in run("power", "--rate", "0", "--bound", "0.1", *church)
+    with pytest.raises(InputError, match="--seeds is 6, but the config has 5 seeds per prompt"):
+        run("power", "--rate", "0.9", "--rate", "0.6", "--seeds", "6", *church)
+    with pytest.raises(InputError, match="Specify one rate for a --bound"):
+        run("power", "--rate", "0.9", "--rate", "0.6", "--bound", "0.5")
+
+
+def test_a_plan_ends_where_the_corpus_does() -> None:
+    n, draw = 20, np.random.default_rng(0)
+    ids = [f"p{at // 2:02d}" for at in range(2 * n)]
+    a, b = (
+        lines(name, [(one, bool(shown), True) for one, shown in zip(ids, draw.random(2 * n) < rate, strict=True)])
+        for name, rate in (("a", 0.5), ("b", 0.4))
+    )
+    asked = {"forget": Coverage(n_prompts=n, n_prompts_asked=40, n_generations=2 * n, n_generations_asked=200)}
+    covered = [card.model_copy(update={"coverage": asked}) for card in (a, b)]
+    (known,) = [p for p in plans(covered) if p.comparison.second == "b"]
+    assert (known.offered, known.seeds) == (40, 5)
+    assert known.needed is not None
+    assert known.with_seeds is not None
+    assert known.with_seeds < known.needed
+    assert known.beyond
+    assert known.images is None
+    assert known.reach is not None
+    c = known.comparison
+    assert c.correlation is not None
+    variance = c.variance * (c.correlation + (1 - c.correlation) / 5) / (c.correlation + (1 - c.correlation) / 2)
+    least, less = (prompts_for(known.reach * part, variance, alpha=0.05 / 3) for part in (1.0, 0.97))
+    assert least <= 40 < less
+    said = known.sentence()
+    assert "in total), but the corpus has only about 40 that count; " in said
+    assert said.endswith(f"smallest difference that all of these prompts and 5 seeds detect: {known.reach:.2f}")
+    near = replace(known, with_seeds=39)
+    assert near.sentence().endswith("only about 40 that count; with all 5 seeds of each, about 39 are enough")
+    (unknown,) = [p for p in plans([a, b]) if p.comparison.second == "b"]
+    assert (unknown.needed, unknown.offered, unknown.beyond) == (known.needed, None, False)
 
 
 # --- export ---------------------------------------------------------------------------------------------------------

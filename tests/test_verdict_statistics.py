@@ -13,6 +13,7 @@ from igmu_metrics import score
 from igmu_metrics.statistics import (
     design_effect,
     detectable_difference,
+    detectable_gap,
     effective_trials,
     holm,
     mcnemar_exact,
@@ -21,6 +22,7 @@ from igmu_metrics.statistics import (
     paired_ratio,
     product_of_ratios,
     prompts_for,
+    prompts_for_bound,
     prompts_needed,
     resample,
     rogan_gladen,
@@ -285,6 +287,26 @@ def test_what_is_detectable_is_what_needs_so_many(rate: float, prompts: int) -> 
         if gap == gap:
             assert prompts_needed(rate, min(1, max(0, rate + sign * gap))) <= prompts
             assert prompts_needed(rate, rate + sign * gap * 0.97) >= prompts
+
+
+@given(st.sampled_from([0.0, 0.02, 0.5, 0.97, 1.0]), st.sampled_from([0.1, 0.6, 0.9]))
+def test_an_interval_excludes_a_bound_from_so_many_prompts_on(rate: float, bound: float) -> None:
+    """At a chance of one half, the interval of the expected share just excludes the bound."""
+    n = prompts_for_bound(rate, bound, power=0.5)
+    for prompts, outside in ((n, True), (n - 1, False)):
+        low, high = wilson(rate * prompts, prompts) if prompts else (0.0, 1.0)
+        assert (not low <= bound <= high) is outside
+
+
+def test_the_smallest_gap_and_bounds_have_limits() -> None:
+    assert prompts_for(detectable_gap(40, 0.3), 0.3) <= 40
+    assert np.isnan(detectable_gap(3, 0.3))
+    assert prompts_for_bound(0.05, 0.1, seeds=5) < prompts_for_bound(0.05, 0.1)
+    with pytest.raises(InputError, match="no number of prompts decides"):
+        prompts_for_bound(0.1, 0.1)
+    for bound in (0.0, 1.0, 1.5):
+        with pytest.raises(OutOfRangeError, match="bound is"):
+            prompts_for_bound(0.5, bound)
 
 
 def test_a_plan_has_limits() -> None:

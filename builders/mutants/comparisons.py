@@ -212,8 +212,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "power-of-a-single-comparison",
         f"{_ROOM}/planning.py",
-        "alpha=alpha / c.family, single=single",
-        "alpha=alpha, single=single",
+        '"alpha": alpha / c.family,',
+        '"alpha": alpha,',
         _VERDICT,
         "prompts are planned as if one comparison were made",
     ),

@@ -118,8 +118,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "looks-undone",
         "igmu_metrics/running/plan.py",
-        "and (before.until is None or now.until is not None)",
-        "",
+        "not looked or now.until is not None",
+        "True",
         _TESTS,
         "after several looks a run of one look says that there was one",
     ),

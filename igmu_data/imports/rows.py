@@ -25,6 +25,7 @@ from igmu_data import __version__, imports, policy
 from igmu_data.errors import EmptyInputError, InputError, LicenseError, nearest
 from igmu_data.imports import Format, FormatInfo, Prompt
 from igmu_data.imports.table import ListFile
+from igmu_data.numerals import counted
 from igmu_data.rows.make import filled
 from igmu_data.rows.naming import named
 from igmu_data.rows.rounds import with_rounds
@@ -201,10 +202,14 @@ class _Import:
 
     def _nothing(self) -> str:
         if not self.n_read:
-            left = f" because --where excludes all {self.file.n_left_out} records" if self.file.n_left_out else ""
+            left = (
+                f" because --where excludes all {counted(self.file.n_left_out, 'record')}"
+                if self.file.n_left_out
+                else ""
+            )
             return f"{self.file.path} contains no prompts{left}."
         counts = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
-        return f"{self.file.path}: 0 of {self.n_read} prompts can be used ({counts})."
+        return f"{self.file.path}: 0 of {counted(self.n_read, 'prompt')} can be used ({counts})."
 
     def _groups(self, prompts: Iterable[Prompt]) -> Iterator[_Group]:
         """The prompts that may be used, each once with all its seeds, in the order in which they first appear."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, nearest
-from igmu_data.files import irregular
+from igmu_data.files import irregular, require_text
+from igmu_data.numerals import whole
 from igmu_data.schema import LARGEST_SEED
 
 _SHOWN: Final = 20  # characters of a wrong cell that a message quotes
@@ -44,10 +45,9 @@ class Record:
 
     def seed(self, column: str) -> int:
         """A seed, 0..2³²-1 (what a generator tells apart); `5.0` is taken for 5, as pandas writes it."""
-        value = self.number(column)
-        text = self.cells[column].strip()
-        exact = int(text) if re.fullmatch(r"[+-]?\d+", text) else int(value) if value.is_integer() else -1
-        if not 0 <= exact <= LARGEST_SEED:
+        self.number(column)
+        exact = whole(self.cells[column])
+        if exact is None or exact > LARGEST_SEED:
             raise self._wrong(column, "a whole number in 0..2^32-1, the range of seeds that generators use")
         return exact
 
@@ -230,8 +230,7 @@ def _decoded(path: Path) -> str:
         raise MetadataError(f"{path} cannot be read ({error.strerror}). Check the path.") from error
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
         raise EmptyInputError(f"{path}: the file is empty. Use a file that contains prompts.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise MetadataError(f"{path} is encoded as UTF-16. Save the list as UTF-8.")
+    require_text(path, data[:8])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

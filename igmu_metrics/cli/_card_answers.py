@@ -211,12 +211,15 @@ class Powered:
     Args:
         plans: what each comparison of scorecards needs; `needed` is the total number of prompts.
         reach: the smallest detectable differences.
-        needed: number of prompts needed to distinguish two assumed rates, null if none were given.
+        needed: number of prompts needed to distinguish two assumed rates, or a rate and a bound; null if none were
+            given.
+        offered: number of plain prompts of the config, null if none was given.
     """
 
     plans: Sequence[Plan] = ()
     reach: Sequence[Reach] = ()
     needed: int | None = None
+    offered: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

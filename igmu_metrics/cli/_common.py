@@ -88,10 +88,10 @@ def bound(flag: str, text: str) -> Any:
 
 
 def pairs(flag: str, given: Iterable[str], form: str) -> dict[str, str]:
-    """The values of an option of the form `NAME=VALUE`, by name; of a name that is given twice, the last one.
+    """The values of an option of the form `NAME=VALUE`, by name.
 
     Raises:
-        InputError: a value does not have the form.
+        InputError: a value does not have the form, or a name is given twice.
     """
     from igmu_data.errors import InputError
 
@@ -100,6 +100,8 @@ def pairs(flag: str, given: Iterable[str], form: str) -> dict[str, str]:
         name, equals, value = (part.strip() for part in one.partition("="))
         if not equals or not name:
             raise InputError(f"{flag} is {one!r}; it must have the form {form}.")
+        if name in chosen:
+            raise InputError(f"{flag} assigns {name!r} twice. Assign one value to it.")
         chosen[name] = value
     return chosen
 
@@ -110,14 +112,7 @@ def named_columns(given: str | None) -> dict[str, str]:
     Raises:
         InputError: the form is wrong, or a name is assigned twice.
     """
-    from igmu_data.errors import InputError
-
-    parts = given.split(",") if given else []
-    found = pairs("--columns", parts, "NAME=COLUMN,NAME=COLUMN,…")
-    if len(found) < len(parts):
-        names = [part.partition("=")[0].strip() for part in parts]
-        raise InputError(f"--columns assigns {max(names, key=names.count)!r} twice. Assign it to one column.")
-    return found
+    return pairs("--columns", given.split(",") if given else (), "NAME=COLUMN,NAME=COLUMN,…")
 
 
 def say(*lines: object) -> None:

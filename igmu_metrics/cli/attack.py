@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import Bench, Config, Device, Revision, option, say
 
 if TYPE_CHECKING:
@@ -127,9 +128,11 @@ def attack(
     outcome = run.run(out)
     tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
+    n = len(outcome.attempts)
     say(
-        f"{len(outcome.attempts)} prompts were attacked. Of the prompts found, {refused} were discarded because of the "
-        f"content policy. For {lacking} prompts, there was no image to use as the search target."
+        f"{counted(n, 'prompt')} {'was' if n == 1 else 'were'} attacked. Of the prompts found, {refused} were "
+        f"discarded because of the content policy. For {counted(lacking, 'prompt')}, there was no image to use as the "
+        "search target."
     )
     say(f"{attack}: {outcome.verdict()}")
     say(out)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import say
 
 if TYPE_CHECKING:
@@ -40,5 +41,5 @@ def audit(
         if check.outcome is not Outcome.HOLDS:
             say(f"{check.outcome}: {check.task}: {check.statement}: {check.measured}")
     counts = [f"{sum(c.outcome is o for c in findings.checks)} {o.counted}" for o in Outcome]
-    say(f"{len(findings.checks)} checks: {', '.join(counts)}. {out / PAGE}")
+    say(f"{counted(len(findings.checks), 'check')}: {', '.join(counts)}. {out / PAGE}")
     return Audited(out / PAGE, [Statement(c.task, c.statement, c.measured, str(c.outcome)) for c in findings.checks])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import document, say
 
 if TYPE_CHECKING:
@@ -27,6 +28,6 @@ def build(
 
     files = building.build(out)
     after = shell(["igmu", "validate", out])
-    say(f"{out}: {len(own_files())} concepts, {len(files)} Parquet files.")
+    say(f"{out}: {counted(len(own_files()), 'concept')}, {len(files)} Parquet files.")
     document(f"next: {after}\n")
     return Written(list(files), after)

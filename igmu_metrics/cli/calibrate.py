@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import visible
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import (
     DatasetConfig,
     DatasetRevision,
@@ -122,15 +123,13 @@ def calibrate(
 def _summary(found: Calibration) -> Table:
     from rich.table import Table
 
-    from igmu_metrics.report.wording import counted
-
     title = f"{found.detector['detector']}: {found.concept} on {found.n_images} labelled images"
     table = Table("quantity", "value", "95 % interval", "measured on", title=title, title_justify="left")
     for name in ("sensitivity", "specificity"):
         rate = getattr(found, name)
         low, high = rate.interval
-        on = f"{rate.n_images} images" if rate.n_images == rate.n_prompts else (
-            f"{rate.n_images} images of {counted(rate.n_prompts, 'prompt')}, equivalent to {rate.trials:.4g}"
+        on = counted(rate.n_images, "image") if rate.n_images == rate.n_prompts else (
+            f"{counted(rate.n_images, 'image')} of {counted(rate.n_prompts, 'prompt')}, equivalent to {rate.trials:.4g}"
         )  # fmt: skip
         table.add_row(name, f"{rate.value:.3f}", f"[{low:.3f}, {high:.3f}]", on)
     for name, index in (("Youden's J", found.youden), ("ROC AUC", found.auroc)):

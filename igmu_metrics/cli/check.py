@@ -54,8 +54,8 @@ def check(
     document("".join(f"{visible(one.line(**several))}\n" for one in found if one not in wrong))
     failures = criteria.failures(known, **several)
     if not any(criteria.share_of_images(one.figure) for one in found):
-        gate = "and no bound covers them. Add one, such as --max failed=0.01."
-        say(*(f"note: {n} images of {name} failed or are missing, {gate}" for name, n in failures.items()))
+        gate = "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01."
+        say(*(f"note: {n} of the images of {name} {gate}" for name, n in failures.items()))
     outcome = criteria.overall(one.outcome for one in found)
     answer = noted(Met(outcome, found, failures))
     if wrong:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import say
 from igmu_metrics.cli._json import noted
 
@@ -41,6 +42,9 @@ def check_table(
     blind = sum(not p.telling for p in found)
     note = f" {blind} could not be checked, because n is too large for so few digits." if blind else ""
     if wrong:
-        raise VerificationError(f"{path}: {len(wrong)} of {len(found)} numbers are impossible as printed.{note}")
-    say(f"{path}: all {len(found)} numbers are possible.{note}")
+        raise VerificationError(
+            f"{path}: {len(wrong)} of {counted(len(found), 'number')} {'is' if len(wrong) == 1 else 'are'} "
+            f"impossible as printed.{note}"
+        )
+    say(f"{path}: {'the only number is' if len(found) == 1 else f'all {len(found)} numbers are'} possible.{note}")
     return answer

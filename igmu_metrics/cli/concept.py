@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import document, say
 from igmu_metrics.cli._json import noted
 
@@ -79,7 +80,7 @@ def check(
         checked.append(Problems(path, [str(fault) for fault in found], counts=counts))
         if not found:
             told = ", ".join(f"{cell} {n}" for cell, n in counts.items())
-            say(f"{path}: no problems found; {len(rows)} rows ({told})")
+            say(f"{path}: no problems found; {counted(len(rows), 'row')} ({told})")
     answer = noted(Verified(checked))
     if any(one.problems for one in checked):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_data.media import shell
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import document, extensions, named_columns, pairs, say
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     """What was imported and what was not; refused prompts are never shown."""
     first = found.rows[0]
     n = {s: sum(r.split == s for r in found.rows) for s in ("forget", "adversarial")}
-    splits = ", ".join(f"{count} {split}" for split, count in n.items() if count)
-    yield f"{out}: {splits} rows from {found.n_read} prompts."
+    splits = ", ".join(counted(count, f"{split} row") for split, count in n.items() if count)
+    yield f"{out}: {splits} from {counted(found.n_read, 'prompt')}."
     if found.n_unselected:
         yield f"excluded by --where: {found.n_unselected}"
     if found.n_refused:
@@ -125,7 +126,7 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     if found.n_seeds_left_out:
         yield f"seeds left out because a prompt has more than five: {found.n_seeds_left_out}"
     yield f"rows that name {first.concept}: {found.n_naming} of {len(found.rows)}"
-    seeds = ", ".join(f"{k} ({count} rows)" for k, count in found.n_published_seeds.items())
+    seeds = ", ".join(f"{k} ({counted(count, 'row')})" for k, count in found.n_published_seeds.items())
     yield f"published seeds per row: {seeds}; the remaining seeds, up to five, are derived from the prompt"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import say
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def leaderboard(
     if not found.cards:
         found.require_all()
     write_text(out, render(found.cards, found.refused, found.earlier, found.days))
-    say(f"{out}: {len(found.cards)} scorecards")
+    say(f"{out}: {counted(len(found.cards), 'scorecard')}")
     answer = noted(Board(out, len(found.cards), found.refused))
     found.require_all()
     return answer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import Bench, Config, Revision, named_columns, say
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ def match(
     ] = None,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Accept a table that lists files missing from the folder."),
+        typer.Option(
+            "--allow-missing",
+            help="Accept a table that lists files missing from the folder, and a folder in which more images are left "
+            "out than matched.",
+        ),
     ] = False,
     seeds_in_order: Annotated[
         bool,
@@ -68,7 +73,7 @@ def match(
         found = matching.match(
             folder, rows, table=table, columns=named, seeds_in_order=seeds_in_order, allow_missing=allow_missing
         )
-        path = matching.write(folder, found, replacing=replace)
+        path = matching.write(folder, found, replacing=replace, allow_missing=allow_missing)
         told.append(_say(folder, found, path, config, len(rows)))
     return Matched(told)
 
@@ -81,20 +86,20 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     lost = [m for m in found if m.row is None]
     by = dict(Counter(m.how for m in found if m.row is not None).most_common())
     for how, n in by.items():
-        say(f"{n} image{'s' * (n != 1)} matched by {how}")
+        say(f"{counted(n, 'image')} matched by {how}")
     for m in lost[:_SHOWN]:
         say(f"not matched: {m.path.relative_to(folder)}: {m.how}")
     if len(lost) > _SHOWN:
-        say(f"not matched: {len(lost) - _SHOWN} more images, which are not listed here")
+        say(f"not matched: {counted(len(lost) - _SHOWN, 'more image')} not listed here")
     say(*(f"missing: {place.name}" for place in found.missing[:_SHOWN]))
     if len(found.missing) > _SHOWN:
-        say(f"missing: {len(found.missing) - _SHOWN} more files, which are listed in the table")
+        say(f"missing: {counted(len(found.missing) - _SHOWN, 'more file')} listed in the table")
     prompts = {m.row.id for m in found if m.row is not None}
-    say(f"{path}: matched {len(found) - len(lost)} of {len(found)} images to prompts of {config}")
+    say(f"{path}: matched {len(found) - len(lost)} of {counted(len(found), 'image')} to prompts of {config}")
     say(f"{len(prompts)} of the {n_prompts} prompts of {config} have an image")
     foreign = [m for m in found if m.row is not None and m.seed not in m.row.seeds]
     if foreign and (row := foreign[0].row) is not None:
-        of, own = f"{len(foreign)} image{'s' * (len(foreign) != 1)}", ", ".join(map(str, row.seeds))
+        of, own = counted(len(foreign), "image"), ", ".join(map(str, row.seeds))
         say(
             f"note: the corpus does not list the seeds of {of}; for example, seed {foreign[0].seed} of row {row.id} is "
             f"not among {own}. Such images can be scored only if the other model's images have the same seeds. "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import Device, Verbose, say, tell_cards, write_cards
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def merge(
                 "folder for all images."
             )
         whole = out or folders[0]
-        say(f"{whole}: {join(whole, folders)} images.")
+        say(f"{whole}: {counted(join(whole, folders), 'image')}.")
         return Scored(images=whole)
     if len(folders) > 1:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igmu_data.numerals import counted
 from igmu_metrics.cli._common import Device, Verbose, document, option, own_concepts, say
 from igmu_metrics.cli._json import noted
 
@@ -181,7 +182,7 @@ def _problems(
     if problems or unlike:
         say(*lost)
     elif found is not None:
-        n = f"{len(found.scores)} scores of {len(found.generations)} generations"
+        n = f"{counted(len(found.scores), 'score')} of {counted(len(found.generations), 'generation')}"
         same = ", and scoring the images again gave the same lines, values and signatures" if again else ""
         say(f"{path}: the scorecard is consistent{same} ({n}).", *coverages([found]), *lost)
         if not again:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from igmu_data.errors import DuplicateIdError, EmptyInputError, LabelError, MetadataError
-from igmu_data.files import read_text
+from igmu_data.files import here, read_text
 from igmu_data.spelling import require_spelled
 from igmu_metrics.contract import FloatArray
 from igmu_metrics.detectors._common import Answer, checked_threshold, file_revision, masked_columns
@@ -132,7 +132,7 @@ def load(
             if not image or "\0" in image:
                 what = "contains a null character" if image else "is empty"
                 raise MetadataError(f"{where}: the image path {what}. Remove the line, or enter a valid path.")
-            key = _key(os.path.join(path.parent, image), folders)
+            key = _key(str(here(path.parent, image)), folders)
             if key in rows:
                 raise DuplicateIdError(f"{where}: {image!r} is already on line {lines[rows[key]]}. Keep one of them.")
             rows[key] = len(lines)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from igmu_data.errors import InputError, WeightsError
+from igmu_data.numerals import counted
 from igmu_metrics.contract import one_line
 from igmu_metrics.networks.machine import device_name, peak_memory, reset_peak_memory
 
@@ -121,8 +122,8 @@ class Caller:
             else "Use --dtype float16, a smaller --size or a different --device"
         )
         raise InputError(
-            f"{self._pipeline.name}: the memory of {self._pipeline.device} is too small for {size} images of "
-            f"{how.width}×{how.height} pixels in one call ({str(error).splitlines()[0][:120]}). {advice}."
+            f"{self._pipeline.name}: the memory of {self._pipeline.device} is too small for {counted(size, 'image')} "
+            f"of {how.width}×{how.height} pixels in one call ({str(error).splitlines()[0][:120]}). {advice}."
         ) from error
 
     def _called(self, batch: Sequence[Asked], how: Settings) -> list[tuple[npt.NDArray[np.float32], str]]:

@@ -223,11 +223,10 @@ def draw(
     choice("format", extension, FORMATS)
     _check(requests, batch_size)
     given = {"steps": steps, "guidance_scale": guidance_scale, "width": width, "height": height}
-    wanted = list(map(_Wanted, requests, settled(requests, pipeline, **given)))
-    _check_settings(wanted)
+    wanted = _wanted(requests, pipeline, **given)
     with owned(out), bars() if progress else nullcontext(_quietly) as advance:
         gather(out, whole=False)  # parts of an earlier run
-        folder = Folder.open(out, _facts(pipeline), {w.key: _fields(*w, extension) for w in wanted})
+        folder = _folder(out, pipeline, wanted, extension)
         call = Caller(pipeline, batch_size)
         n_drawn, missing = 0, sum(w.key not in folder for w in wanted)
         for batch in _plan(wanted, call.size):
@@ -266,9 +265,9 @@ def require_room(requests: Sequence[Request], pipeline: Pipeline, out: Path) -> 
     if not out.exists() and not out.is_symlink():
         require_writable(out)
         return
-    wanted = list(map(_Wanted, requests, settled(requests, pipeline)))
+    wanted = _wanted(requests, pipeline)
     with owned(out):
-        Folder.open(out, _facts(pipeline), {w.key: _fields(*w, FORMATS[0]) for w in wanted})
+        _folder(out, pipeline, wanted)
 
 
 def draw_part(
@@ -323,7 +322,9 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
             raise InputError(f"requests[{at}]: row id {r.row_id!r} cannot be used as a file name. Choose another id.")
 
 
-def _check_settings(wanted: Sequence[_Wanted]) -> None:
+def _wanted(requests: Sequence[Request], pipeline: Pipeline, **options: Any) -> list[_Wanted]:
+    """The images with the settings with which they are generated, which are checked."""
+    wanted = list(map(_Wanted, requests, settled(requests, pipeline, **options)))
     for at, (_, s) in enumerate(wanted):
         if min(s.steps, s.width, s.height) < 1:
             raise OutOfRangeError(
@@ -332,6 +333,12 @@ def _check_settings(wanted: Sequence[_Wanted]) -> None:
             )
         if s.guidance_scale is not None and not math.isfinite(s.guidance_scale):
             raise OutOfRangeError(f"requests[{at}]: the guidance scale is {s.guidance_scale}. Use a finite number.")
+    return wanted
+
+
+def _folder(out: Path, pipeline: Pipeline, wanted: Iterable[_Wanted], extension: str = FORMATS[0]) -> Folder:
+    """The folder of the wanted images, opened."""
+    return Folder.open(out, _facts(pipeline), {w.key: _fields(*w, extension) for w in wanted})
 
 
 def _facts(pipeline: Pipeline) -> dict[str, str]:

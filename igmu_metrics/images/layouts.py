@@ -29,8 +29,9 @@ from igmu_data.errors import (
     MetadataError,
     UnknownIdError,
 )
-from igmu_data.files import parse_json, read_text
+from igmu_data.files import here, parse_json, read_text
 from igmu_data.media import shell
+from igmu_data.numerals import whole
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
 from igmu_metrics.images import benchmarks, reference, sequential
@@ -333,7 +334,7 @@ def listed(folder: Path, *, only_rows: bool = False) -> list[tuple[Path, dict[st
             record = _record(line, where, only_rows=only_rows)
             if only_rows and "id" not in record:
                 continue
-            out.append((folder / record["file_name"], record, where))
+            out.append((here(folder, record["file_name"]), record, where))
     return out
 
 
@@ -343,6 +344,8 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
         raise MetadataError(f"{where}: {line[:40]!r} is not a JSON object. Use the form {{file_name, id, seed}}.")
     if "id" not in record and only_rows:
         return record
+    if isinstance(record.get("seed"), float) and (seed := whole(record["seed"])) is not None:
+        record["seed"] = seed
     of = "id" if "id" in record or "prompt" not in record else "prompt"
     needed = (("file_name", str), (of, str), ("seed", int))
     for name, kind in needed[:1] if LEFT_OUT in record else needed:

@@ -13,21 +13,23 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 from typing import Any, Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
-from igmu_data.files import beside, owned, read_text, sha256
+from igmu_data.files import beside, here, owned, read_text, sha256
+from igmu_data.numerals import counted, whole
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
 from igmu_metrics.images.layouts import LEFT_OUT, METADATA, SEED_FROM, image_files, real
 from igmu_metrics.images.programs import Told
-from igmu_metrics.images.prompts import NORMALIZED, Prompts
+from igmu_metrics.images.prompts import NO_ROW, NORMALIZED, Prompts
 
 _TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
+_SPREADSHEETS: Final = (".csv", ".tsv", ".jsonl", ".xlsx", ".xls", ".ods")
 # The usual names of a table's columns, regardless of case and of spaces, underscores and hyphens.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "file": ("file_name", "filename", "file", "image", "path", "image_file", "image_path", "file_path"),
@@ -41,6 +43,7 @@ _NUMBERED: Final = re.compile(r"(?P<text>.*?)[\s_-]*(?:seed)?[\s_=-]*(?P<number>
 _DIGITS: Final = re.compile(r"(\d+)")
 _LEADING: Final = re.compile(r"^\d{1,6}[\s_-]+")
 _SEEDS: Final = 2**63
+_BY_NAME: Final = ("its name", "its folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +116,25 @@ def match(
         raise InputError(f"--columns cannot assign {min(unknown)!r}; it can only assign {', '.join(_COLUMNS)}.")
     if columns and found is None:
         raise InputError(f"--columns is given, but {folder} contains no table. Specify the table with --table.")
-    listed = dict(_table(found, folder, columns)) if found else {}
+    listed = dict(_table(found, folder, columns, {real(path) for path in images})) if found else {}
     missing = _missing(found, listed, images)
     if missing and not allow_missing:
         raise MetadataError(
-            f"{found}: {len(missing)} of the {len(listed)} files that it lists are not in {folder}, such as "
+            f"{found}: {len(missing)} of the {counted(len(listed), 'file')} that it lists are not in {folder}, such as "
             f"{_names(missing, folder)}. Add them, or accept that they are missing with --allow-missing."
         )
     prompts = Prompts(rows)
-    out = [_one(path, folder, prompts, rows, listed) for path in images]
+    silent = f"{found.name} does not list it" if found else f"the folder has no {_TABLES[0]}"
+    out = [_one(path, folder, prompts, rows, listed, silent) for path in images]
     unread = "" if found else _unread(folder)
     out = [_with_seed(m, bool(found)) for m in (_in_order(out) if seeds_in_order else out)]
     return Matches([replace(m, how=m.how + unread) if m.row is None else m for m in _refused_doubles(out)], missing)
 
 
-def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], listed: Mapping[Path, Told]) -> Match:
+def _one(
+    path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], listed: Mapping[Path, Told], silent: str
+) -> Match:
+    """The row of an image; `silent` says why the table tells nothing about an image that it does not list."""
     why: list[str] = []
     for told in _sources(path, folder, rows, listed, why):
         row, how = (rows[told.prompt], "row id") if told.prompt in rows else prompts.row(told.prompt, told.seed)
@@ -135,8 +142,11 @@ def _one(path: Path, folder: Path, prompts: Prompts, rows: Mapping[str, Row], li
             return Match(path, row, told.seed, f"{how}, {told.by}", told)
         if row is not None:  # to the letter, the signs are the row's own, and every model is given them
             how = f"its prompt contains {told.sign!r}, which {told.by} interprets as emphasis or a second prompt"
+        if told.by in _BY_NAME and how.startswith(NO_ROW):  # most names are not meant as prompts
+            continue
         why.append(how)
-    return Match(path, None, None, why[0] if why else "no prompt is recorded in the file or next to it")
+    nothing = f"{silent}, the file itself records no prompt, and no row has its name as prompt"
+    return Match(path, None, None, why[0] if why else nothing)
 
 
 def _sources(
@@ -163,12 +173,12 @@ def _from_name(path: Path, folder: Path, rows: Mapping[str, Row]) -> Iterator[To
     number = int(numbered["number"]) if numbered else None
     if numbered and numbered["text"]:
         text = numbered["text"] if numbered["text"] in rows else _LEADING.sub("", numbered["text"])
-        yield Told(text, number, by="its name")
-    yield Told(_LEADING.sub("", path.stem), None, by="its name")
+        yield Told(text, number, by=_BY_NAME[0])
+    yield Told(_LEADING.sub("", path.stem), None, by=_BY_NAME[0])
     if path.parent != folder:
         inside = path.parent.name
-        yield Told(inside, number, by="its folder")
-        yield Told(_LEADING.sub("", inside), number, by="its folder")
+        yield Told(inside, number, by=_BY_NAME[1])
+        yield Told(_LEADING.sub("", inside), number, by=_BY_NAME[1])
 
 
 def _default_table(folder: Path) -> Path | None:
@@ -177,7 +187,7 @@ def _default_table(folder: Path) -> Path | None:
 
 def _unread(folder: Path) -> str:
     """A hint at a table in the folder that is not read, because it has another name."""
-    tables = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in (".csv", ".jsonl") and p.name != METADATA)
+    tables = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _SPREADSHEETS and p.name != METADATA)
     return f" ({tables[0]} was not read; give its path with --table to use it)" if tables else ""
 
 
@@ -206,10 +216,11 @@ def _missing(table: Path | None, listed: Mapping[Path, Told], images: Sequence[P
     return lost
 
 
-def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple[Path, Told]]:
+def _table(path: Path, folder: Path, named: Mapping[str, str], there: Collection[Path]) -> Iterator[tuple[Path, Told]]:
+    """What a table says about each file that it lists; `there` is the images of the folder."""
     text = read_text(path, "Use a CSV file or JSON lines.")
     try:
-        if path.suffix.lower() == ".csv":
+        if path.suffix.lower() in (".csv", ".tsv"):
             cut = max(",;\t", key=text.partition("\n")[0].count)  # as spreadsheets of some languages write it
             lines = io.StringIO(text, newline="")
             records: list[dict[str, Any]] = list(csv.DictReader(lines, strict=True, delimiter=cut))
@@ -235,24 +246,39 @@ def _table(path: Path, folder: Path, named: Mapping[str, str]) -> Iterator[tuple
         raise MetadataError(
             f"{path} has the columns {', '.join(sorted(columns))}, but must have one for the file "
             f"({', '.join(_COLUMNS['file'])}) and one for the prompt ({', '.join(_COLUMNS['prompt'])}). Use --columns "
-            "file=…,prompt=… for other names."
+            "file=…,prompt=…,seed=… for other names."
         )
     seen: dict[Path, Told] = {}
     for number, record in enumerate(records, 1):
         value = record.get(seed) if seed else None
         given = "" if value is None else str(value).strip()
-        if given and not given.isdecimal():
+        if given and whole(given) is None:
             raise MetadataError(
-                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct the seed."
+                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct the seed, or export "
+                "the table again without rounding seeds."
             )
-        told = Told(str(record.get(prompt) or ""), int(given) if given else None, by=path.name)
-        place = real(folder / str(record.get(file) or ""))
+        told = Told(str(record.get(prompt) or ""), whole(given), by=path.name)
+        place = _place(folder, str(record.get(file) or ""), there)
         if seen.setdefault(place, told) != told:
             raise MetadataError(
                 f"{path}, record {number}: {record[file]!r} has a different prompt or seed in an earlier record. Keep "
                 "one of the records."
             )
         yield place, told
+
+
+def _place(folder: Path, name: str, there: Collection[Path]) -> Path:
+    """The image that a table names: relative to the folder, or by its whole path on the machine that generated it.
+
+    Such a path is cut from the left until an image of the folder is left.
+    """
+    place = real(here(folder, name))
+    spelled = PureWindowsPath(name)  # which takes both separators
+    if place not in there and spelled.anchor:
+        for at in range(1, len(spelled.parts)):
+            if (shorter := real(folder.joinpath(*spelled.parts[at:]))) in there:
+                return shorter
+    return place
 
 
 def _column(columns: set[str], known: Sequence[str]) -> str | None:
@@ -298,13 +324,26 @@ def _refused_doubles(found: Sequence[Match]) -> list[Match]:
     ]
 
 
-def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> Path:
+def write(folder: Path, found: Sequence[Match], *, replacing: bool = False, allow_missing: bool = False) -> Path:
     """Write the folder's `metadata.jsonl`, one line per image: its row and seed, or why it is left out.
 
     Raises:
         EmptyInputError: nothing was matched.
+        MetadataError: more images are left out than matched, and this is not allowed.
         OutputError: a file with different lines exists, and it is not to be replaced.
     """
+    lost = [m for m in found if m.row is None]
+    n = len(found) - len(lost)
+    if lost and (n == 0 or (len(lost) > n and not allow_missing)):
+        how, times = Counter(m.how for m in lost).most_common(1)[0]
+        first = next(m.path for m in lost if m.how == how)
+        told = (
+            f"{folder}: {n} of {counted(len(found), 'image')} could be matched. The most frequent reason "
+            f"({counted(times, 'image')}, such as {first.relative_to(folder)}) is: {how}."
+        )
+        if n == 0:
+            raise EmptyInputError(told)
+        raise MetadataError(f"{told} Correct this, or leave these images out with --allow-missing.")
     lines = []
     for m in found:
         record: dict[str, Any] = {"file_name": m.path.relative_to(folder).as_posix()}
@@ -315,12 +354,6 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False) -> P
             record |= {"id": m.row.id, "seed": m.seed, "prompt": m.row.prompt, **told, "sha256": sha256(m.path)}
             record |= {SEED_FROM: IN_ORDER} if m.assumed else {}
         lines.append(json.dumps(record) + "\n")
-    if all(m.row is None for m in found):
-        why = Counter(m.how for m in found).most_common(1)[0]
-        raise EmptyInputError(
-            f"{folder}: 0 of {len(found)} images could be matched. The most frequent reason (for {why[1]} images) is: "
-            f"{why[0]}."
-        )
     path, text = folder / METADATA, "".join(lines)
     if path.exists() and not replacing and path.read_bytes() != text.encode():
         raise OutputError(f"{path} already exists with different content. Use --replace to overwrite it.")

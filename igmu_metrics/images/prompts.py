@@ -12,6 +12,7 @@ from igmu_data.spelling import same_prompt
 
 EXACT: Final = "exact prompt"
 NORMALIZED: Final = "normalized prompt"
+NO_ROW: Final = "no row has its prompt"
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 
 
@@ -40,7 +41,7 @@ class Prompts:
                 if len(fitting) == 1:
                     return fitting[0], how
                 return None, f"{len(found)} rows have its prompt, but its seed does not distinguish them"
-        return None, f"no row has its prompt, {short(prompt)}"
+        return None, f"{NO_ROW}, {short(prompt)}"
 
 
 def normalized(prompt: str) -> str:

@@ -42,6 +42,7 @@ from igmu_metrics.statistics.level import tails
 from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
 
 _NAN = float("nan")
+_NOTHING_KEPT = "no {} row specifies a concept to retain"
 _WITHIN = ("quality_within", "quality_fidelity", "quality_diversity")
 
 
@@ -113,10 +114,13 @@ def aspect_figures(
     for name, probes in {"preservation": used, **single}.items():
         chosen = kept & np.any([probed[p] for p in probes], axis=0)
         rest = "only far is used" if used == (FAR,) else f"only {' and '.join(used)} are used"
-        lacking = f"no {' or '.join(blind)} row specifies a concept to retain, so {rest}"
+        lacking = f"{_NOTHING_KEPT.format(' or '.join(blind))}, so {rest}"
         asked = rows["own_concept"][np.any([probed[p] for p in probes], axis=0)]
         lost = unjudged(asked[asked != ""].tolist(), set(rows["own_concept"][chosen].tolist()))
         reason = "; ".join(filter(None, (lacking if blind and name == "preservation" else "", lost)))
+        if probes[0] in blind:  # the figure of this probe alone
+            out[name] = Estimate(_NAN, reason=_NOTHING_KEPT.format(probes[0]))
+            continue
         n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
         out[name] = _preservation(float(values[name][0]), probes, ratios, n_prompts, n, reason)
     out["alignment"] = _alignment(rows, sums, values, seed, resamples)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
+from igmu_data.numerals import counted
 from igmu_data.schema import ASIDE
 from igmu_metrics.contract import IMAGE, UNIT, Estimate, Interval, Setting
 from igmu_metrics.statistics import cluster_sums, studentized, validation
@@ -142,7 +143,7 @@ def unjudged(asked: Iterable[str], judged: Collection[str]) -> str:
     if not lost:
         return ""
     more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-    return f"no image was judged for {len(lost)} of {len(labels)} labels: {', '.join(lost[:_NAMED])}{more}"
+    return f"no image was judged for {len(lost)} of {counted(len(labels), 'label')}: {', '.join(lost[:_NAMED])}{more}"
 
 
 def require_apart(probes: Sequence[str | None], *, alone: bool) -> None:

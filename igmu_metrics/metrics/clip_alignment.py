@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import InputError
+from igmu_data.numerals import counted
 from igmu_metrics.contract import CROSS, PARTS, BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import Generations
@@ -174,7 +175,9 @@ def _csdr(table: Table, measured: BoolArray, *, seed: int, resamples: int) -> di
     )
     scored = original > 0.0
     left_out = int((~scored).sum())
-    reason = f"{left_out} of {len(scored)} pairs left out, because the original's score is 0" if left_out else ""
+    reason = (
+        f"{left_out} of {counted(len(scored), 'pair')} left out, because the original's score is 0" if left_out else ""
+    )
     loss = (original[scored] - unlearned[scored]) / original[scored]
     values = {"csdr": np.abs(loss), "csdr_signed": loss}
     prompt = table["id"][measured][scored]

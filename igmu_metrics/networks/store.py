@@ -241,7 +241,7 @@ class Store:
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last of a damaged table's name
             reason = str(error)
             if isinstance(error, sqlite3.OperationalError | OSError) and "malformed" not in reason:
-                step = f"Free some space, set {CACHE_ENVIRONMENT} to another folder, or use --no-cache"
+                step = f"Free some space, or set {CACHE_ENVIRONMENT} to another folder"
             else:
                 step = "Delete the file, which is only a cache"
             raise OutputError(

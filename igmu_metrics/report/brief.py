@@ -14,10 +14,11 @@ from math import ceil
 from typing import Final
 
 from igmu_data.media import visible
+from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
 from igmu_metrics.images.ways import caution
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.report.wording import DEGREES, NO_VERDICT, cautious, counted, cured
+from igmu_metrics.report.wording import DEGREES, NO_VERDICT, cautious, cured
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import InputError
+from igmu_data.numerals import counted
 from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
@@ -164,7 +165,7 @@ def _bar(drawn: svg.Svg, line: Line, figure: Figure | None, left: float, y: floa
     if figure is None or figure.value is None:
         drawn.text(value_at, y + 11, DASH, "small", hint=f"{who}: {figure.reason if figure else _NOTHING}")
         return
-    counts = f"{figure.n_prompts} prompts, {figure.n_generations} images"
+    counts = f"{counted(figure.n_prompts, 'prompt')}, {counted(figure.n_generations, 'image')}"
     bar = drawn.add("g", hint=f"{who}: {formatted(figure, '.3f')}, {counts}")
     bar.box(left, y + 1.5, figure.value * _WIDTH, _BAR - 3, fill=_colour(nth))
     if ends := bounds(figure):

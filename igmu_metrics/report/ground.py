@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from igmu_data.numerals import counted
 from igmu_metrics.coverage import by_model, coverages, failed
 from igmu_metrics.report.raters import Raters, between_people, with_people
 from igmu_metrics.report.view import View
-from igmu_metrics.report.wording import counted, sentence
+from igmu_metrics.report.wording import sentence
 from igmu_metrics.statistics.formatting import number
 
 _BY_EYE: Final = "labels:"

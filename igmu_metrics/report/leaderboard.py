@@ -17,13 +17,13 @@ from typing import Any, Final, NamedTuple
 
 from igmu_data.errors import EmptyInputError, IgmuError, IncomparableError, VerificationError
 from igmu_data.media import slug, visible
+from igmu_data.numerals import counted
 from igmu_metrics.coverage import covering
 from igmu_metrics.images.ways import differing
 from igmu_metrics.report.definitions import definitions
 from igmu_metrics.report.ranking import Column, ranking
 from igmu_metrics.report.templates import filled
 from igmu_metrics.report.view import Section, View, anchors, view
-from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import PLAN, Figure, Scorecard
 from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.verify import told, verify

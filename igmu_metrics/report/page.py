@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from igmu_data.errors import InputError
+from igmu_data.numerals import counted
 from igmu_data.progress import Advance
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report import audit, raters, verdict
@@ -31,7 +32,6 @@ from igmu_metrics.report.ranking import before, ranking, shown
 from igmu_metrics.report.templates import filled
 from igmu_metrics.report.thumbnails import MOST_INSIDE, Gallery, Tick
 from igmu_metrics.report.view import Section, View, anchors, view
-from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import Scorecard, write_text
 from igmu_metrics.verdict.agreement import detector_of, judged_by
 

@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.errors import InputError
+from igmu_data.numerals import counted
 from igmu_metrics.detectors import labels as label_file
 from igmu_metrics.networks.instruments import Batch
 from igmu_metrics.report.audit import Shown, asked, key_of, relative, root_of, shots
 from igmu_metrics.report.thumbnails import Gallery
 from igmu_metrics.report.view import View
-from igmu_metrics.report.wording import counted
 from igmu_metrics.statistics import kappa, mean_estimate
 from igmu_metrics.statistics.formatting import formatted
 

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.table import Column, Table
 
 from igmu_data.media import visible
+from igmu_data.numerals import counted
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
@@ -240,7 +241,9 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
     elif "forget_score" in unlike(cards):
         said.append("Sorted by name and not ranked, because the forget scores have different settings.")
     if tested and (n := max((c.tests for c in of.values()), default=0)) > 1:
-        said.append(f"p values are Holm-corrected over {n} tests: each model against the original and the others.")
+        said.append(
+            f"p values are Holm-corrected over {counted(n, 'test')}: each model against the original and the others."
+        )
     table.caption, table.caption_justify = "\n".join(said), "left"
     return table
 
@@ -343,7 +346,9 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     table = titled(title, *columns)
     for a in agreements(cards):
         counts = map(str, (a.both, a.only_first, a.only_second, a.neither))
-        n = f"{a.share.n_generations} of {a.share.n_prompts} prompts" + (f", {a.unclear} unclear" if a.unclear else "")
+        n = f"{a.share.n_generations} of {counted(a.share.n_prompts, 'prompt')}" + (
+            f", {a.unclear} unclear" if a.unclear else ""
+        )
         table.add_row(f"{a.first} – {a.second}", a.part, formatted(a.share), formatted(a.kappa), *counts, n)
     each = titled(f"{config}: the verdict by each detector, 95 % intervals", "model", "detector", *FIGURES)
     told = verdicts(cards)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from igmu_data.numerals import counted
 from igmu_metrics.scorecard import Figure
 from igmu_metrics.statistics.formatting import DASH, between, bounds, number, value_of
 
@@ -20,11 +21,11 @@ NO_VERDICT: Final = "no verdict"
 Words = tuple[str, str, str, str]
 DEGREES: Final[Words] = ("yes", "mostly", "hardly", "no")
 _BANDS: Final = ((-0.1, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.1))
-# By the reason why an aspect is missing, the option that provides it.
-_OPTIONS: Final = {
-    "no cosines given": "--clip",
-    "no features given": "--clip or --features",
-    "not defined without retain prompts with at least two seeds": "--seeds-per-row 2",
+# By the reason why an aspect is missing, what provides it, whichever command prints it (run, score, report).
+_STEPS: Final = {
+    "no cosines given": "add --clip",
+    "no features given": "add --clip",
+    "not defined without retain prompts with at least two seeds": "generate with --seeds-per-row 2",
 }
 
 
@@ -80,13 +81,13 @@ def final(figure: Figure | None) -> bool:
 
 
 def cured(reason: str) -> str:
-    """A reason why something is missing, with the option that provides it.
+    """A reason why something is missing, with the step that provides it.
 
     >>> cured("missing: alignment (no cosines given)")
     'missing: alignment (no cosines given: add --clip)'
     """
-    for why, option in _OPTIONS.items():
-        reason = reason.replace(why, f"{why}: add {option}")
+    for why, step in _STEPS.items():
+        reason = reason.replace(why, f"{why}: {step}")
     return reason
 
 
@@ -111,11 +112,6 @@ def rest(figure: Figure) -> Figure:
             "interval": ends and (1 - ends[1], 1 - ends[0]),
         }
     )
-
-
-def counted(n: int, what: str) -> str:
-    """`1 prompt`, `1,200 prompts`."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

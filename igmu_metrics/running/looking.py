@@ -25,13 +25,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.numerals import counted
 from igmu_data.schema import ASIDE, SPLITS, Row
 from igmu_metrics import registry
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.verdict import ASKED
-from igmu_metrics.report.wording import UNDECIDED, counted, final, grade, listed
+from igmu_metrics.report.wording import UNDECIDED, final, grade, listed
 from igmu_metrics.running.plan import DECIDED, GRADED, ORIGINAL, Plan
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics import design_effect, prompts_for
@@ -167,7 +168,7 @@ def looked(
         waiting = _close(plan, states, cards, asked, of)
         told = "; ".join(f"{name}: {_line(asked[name], card)}" for name, card in cards.items())
         open_ = f"; the difference between {listed(sorted(waiting))} is undecided" if waiting else ""
-        tell(f"check {number} of {looks}: {there + size:,} images; {told}{open_}")
+        tell(f"check {number} of {looks}: {counted(there + size, 'image')}; {told}{open_}")
         left = _unsettled(cards, asked, waiting)
     cards_found = [state.card for state in states.values() if state.card is not None]
     return Looked(cards_found, len(made) + sum(len(state.keys) for state in states.values()), left)

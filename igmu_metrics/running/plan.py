@@ -17,6 +17,7 @@ from igmu_data.configs import GENERAL, config_concepts, config_target
 from igmu_data.errors import InputError, OutOfRangeError, nearest
 from igmu_data.files import read_yaml
 from igmu_data.rows.rounds import rounds_of
+from igmu_data.schema import SEEDS_PER_ROW
 from igmu_metrics.images import baselines, method
 from igmu_metrics.images.method import Method
 from igmu_metrics.settings import options
@@ -82,7 +83,7 @@ class Plan(BaseModel):
     unlearned: Annotated[Mapping[str, str], Field(min_length=1)]
     configs: Annotated[tuple[str, ...], Field(min_length=1)]
     protocol: str = "full"
-    seeds_per_row: Annotated[int, Field(ge=1, le=5, strict=True)] | None = None
+    seeds_per_row: Annotated[int, Field(ge=1, le=SEEDS_PER_ROW, strict=True)] | None = None
     until: str | None = None
     figures: tuple[str, ...] = ()
     min: tuple[str, ...] = ()
@@ -249,11 +250,37 @@ def written(plan: Plan) -> str:
     return str(yaml.safe_dump(plan.model_dump(mode="json", exclude=left_out), sort_keys=False, allow_unicode=True))
 
 
-def grows(before: Plan, now: Plan) -> bool:
-    """Whether a plan continues another: it has at least as many rounds, and interim looks if the other has."""
-    but = {"protocol", "methods", *_LOOKING}  # the cost of a method does not change any image
-    return (
-        before.model_dump(exclude=but) == now.model_dump(exclude=but)
-        and rounds_of(before.protocol) <= rounds_of(now.protocol)
-        and (before.until is None or now.until is not None)
-    )
+def differences(before: Plan, now: Plan) -> list[str]:
+    """Why a plan cannot continue the run of another one in its folder, one clause per setting; empty if it can.
+
+    A run may grow (rounds, seeds per prompt, models, concepts) and be scored differently, because none of this changes
+    an image that exists already. Interim checks are planned for fixed images and settings, so a run with these may
+    only grow in rounds, models and concepts. Batch sizes change images at most by rounding, and the cost of a method
+    does not change any.
+    """
+    looked, seeds = before.until is not None, _seeds(now) - _seeds(before)
+    made, makes = before.generation.model_dump(exclude={"batch_size"}), now.generation.model_dump()
+    scoring = dict.fromkeys((*before.scoring, *now.scoring)) if looked else ("bench", "revision")
+    settings: list[tuple[str, Any, Any, bool]] = [  # each with its values, and whether they may differ
+        ("--original", before.original, now.original, False),
+        *((f"--unlearned {name}", spec, now.unlearned.get(name), False) for name, spec in before.unlearned.items()),
+        *((f"--config {name}", "given", None, name in now.configs) for name in before.configs),
+        *((f"--{name.replace('_', '-')}", value, makes[name], False) for name, value in made.items()),
+        *((f"the setting {name}", before.scoring.get(name), now.scoring.get(name), False) for name in scoring),
+        ("--protocol", before.protocol, now.protocol, rounds_of(before.protocol) <= rounds_of(now.protocol)),
+        ("--seeds-per-row", before.seeds_per_row, now.seeds_per_row, seeds == 0 or (seeds > 0 and not looked)),
+        ("--until", before.until, now.until, not looked or now.until is not None),
+    ]
+    return [
+        f"{name} {_given(was)} there, but {_given(new)} here"
+        for name, was, new, may in settings
+        if was != new and not may
+    ]
+
+
+def _seeds(plan: Plan) -> int:
+    return plan.seeds_per_row or SEEDS_PER_ROW
+
+
+def _given(value: Any) -> str:
+    return "is not given" if value is None else f"is {value}"

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError, MetadataError, OutOfRangeError
 from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
+from igmu_data.numerals import counted
 from igmu_data.progress import Advance, bars
 from igmu_data.rows.rounds import rounds_of
 from igmu_data.schema import Row
@@ -43,7 +43,7 @@ from igmu_metrics.report.folders import sections
 from igmu_metrics.running import original as reference
 from igmu_metrics.running.foreseen import foreseen, require_labelled
 from igmu_metrics.running.looking import first_look, looked, require_decidable
-from igmu_metrics.running.plan import ORIGINAL, Plan, checked, grows, read, written
+from igmu_metrics.running.plan import ORIGINAL, Plan, checked, differences, read, written
 from igmu_metrics.scale import cluster
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, write, write_text
 from igmu_metrics.statistics.looks import Looks
@@ -222,13 +222,10 @@ def require_alike(plan: Plan, out: Path) -> None:
     path = out / PLAN
     if not any(p.is_file() for p in (out / IMAGES).rglob("*")):
         return
-    before, now = path.read_text(encoding="utf-8") if path.is_file() else None, written(plan)
-    if before is not None and before != now and not grows(read(path), plan):
-        pairs = zip_longest(before.splitlines(), now.splitlines(), fillvalue="nothing more")
-        was, wanted = next(p for p in pairs if p[0] != p[1])
+    if path.is_file() and (why := differences(read(path), plan)):
         raise MetadataError(
-            f"{path}: this folder belongs to a different run, which has {was.strip()!r} instead of {wanted.strip()!r}. "
-            "Choose another --out. (Only the number of rounds and, with interim checks, --until may change.)"
+            f"{path}: this folder belongs to a different run: {'; '.join(why)}. Repeat the settings of the folder, or "
+            "choose another --out. (You may add rounds, models and concepts and, without --until, seeds.)"
         )
     for place, text in _own(plan, out).items():
         if place.is_file() and read_text(place) != text:
@@ -250,12 +247,13 @@ def concepts_of(out: Path) -> Path | None:
 def told(jobs: Sequence[Job], plan: Plan | None = None) -> str:
     """How many images a run has (at most, with interim looks), how many are missing, and how they are generated."""
     total = sum(len(job.requests) * len(job.pipelines) for job in jobs)
-    each = ", ".join(f"{job.config} {len({r.row_id for r in job.requests})} prompts" for job in jobs)
-    n = len(jobs[0].pipelines)
-    models = f"{n} model{'s' * (n != 1)}{' against a reference table' if jobs[0].recorded is not None else ''}"
-    total_told = f"{total} images" if plan is None or plan.until is None else f"at most {total} images"
+    each = ", ".join(f"{job.config} {counted(len({r.row_id for r in job.requests}), 'prompt')}" for job in jobs)
+    models = counted(len(jobs[0].pipelines), "model")
+    models += " against a reference table" if jobs[0].recorded is not None else ""
+    most = "" if plan is None or plan.until is None else "at most "
     how = settings_told([s for job in jobs for s in job.settings])
-    return f"{models}, {each}: {total_told}, of which {missing(jobs)} must be generated\n{how}"
+    images = f"{most}{counted(total, 'image')}, of which {missing(jobs):,} must be generated"
+    return f"{models}, {each}: {images}\n{how}"
 
 
 def missing(jobs: Sequence[Job]) -> int:
@@ -471,8 +469,8 @@ class Pace:
         elif not self._said and self._done + n > _FIRST:
             each = (self._clock() - self._begun) / self._done
             left = each * (self._total - self._done - n)
-            n_left = self._total - self._done - n
-            self._write(f"{each:.2g} s per image; the remaining {n_left} images take about {duration(left)}\n")
+            n_left = counted(self._total - self._done - n, "image")
+            self._write(f"{each:.2g} s per image; generating the remaining {n_left} takes about {duration(left)}\n")
             self._said = True
         self._done += n
 

@@ -20,6 +20,7 @@ from igmu_data import __version__
 from igmu_data.errors import ImageError, InputError, MetadataError, OutputError
 from igmu_data.files import beside, owned, require_writable
 from igmu_data.markdown import table as listing
+from igmu_data.numerals import counted
 from igmu_data.rows.rounds import rounds_of
 from igmu_data.stored import write_manifest
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
@@ -286,6 +287,7 @@ def drawn(
     if done.failures:
         (row, seed), why = next(iter(done.failures.items()))
         raise ImageError(
-            f"{spec}: {len(done.failures)} images could not be generated, such as row {row!r}, seed {seed} ({why}). A "
+            f"{spec}: {counted(len(done.failures), 'image')} could not be generated, such as row {row!r}, seed {seed} "
+            f"({why}). A "
             "reference table requires all images. Use different settings, or --dtype fp32."
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import EmptyInputError, IgmuError
 from igmu_data.media import shell, slug, visible
+from igmu_data.numerals import counted
 from igmu_metrics.report.leaderboard import alike, read_folder, render
 from igmu_metrics.spaces.sampling import SAMPLE, resampled
 from igmu_metrics.verdict.recompute import determined, notes, shortly
@@ -176,7 +177,8 @@ def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[st
     known, rest = determined(card)
     told += f"Not recomputed from its lines: {shortly(rest, known)}. This requires the images.\n" * bool(rest)
     said = (
-        f"The scorecard is consistent ({len(card.scores)} scores of {len(card.generations)} generations).\n{told}"
+        f"The scorecard is consistent ({counted(len(card.scores), 'score')} of "
+        f"{counted(len(card.generations), 'generation')}).\n{told}"
         f"{card.model} would be ranked {where}.\n\n{shell(words)}"
     )
     return said, place, f"Add {visible(card.model)} on {visible(card.config)}"

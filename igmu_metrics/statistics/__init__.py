@@ -11,12 +11,18 @@ Conventions:
 
 from igmu_metrics.statistics.agreement import kappa, youden
 from igmu_metrics.statistics.corrected import rogan_gladen
-from igmu_metrics.statistics.design import Design, design_effect
+from igmu_metrics.statistics.design import Design, design_effect, intraclass_correlation
 from igmu_metrics.statistics.differences import paired_difference, unpaired_difference
 from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
 from igmu_metrics.statistics.intervals import overlap, wilson
 from igmu_metrics.statistics.means import any_at_k, harmonic_mean
-from igmu_metrics.statistics.power import detectable_difference, prompts_for, prompts_needed
+from igmu_metrics.statistics.power import (
+    detectable_difference,
+    detectable_gap,
+    prompts_for,
+    prompts_for_bound,
+    prompts_needed,
+)
 from igmu_metrics.statistics.ratios import mean_of_ratios, paired_ratio, product_of_ratios
 from igmu_metrics.statistics.resampling import (
     cluster_sums,
@@ -32,9 +38,11 @@ __all__ = [
     "cluster_sums",
     "design_effect",
     "detectable_difference",
+    "detectable_gap",
     "effective_trials",
     "harmonic_mean",
     "holm",
+    "intraclass_correlation",
     "kappa",
     "mcnemar_exact",
     "mean_estimate",
@@ -46,6 +54,7 @@ __all__ = [
     "percentile_interval",
     "product_of_ratios",
     "prompts_for",
+    "prompts_for_bound",
     "prompts_needed",
     "resample",
     "rogan_gladen",

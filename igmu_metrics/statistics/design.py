@@ -62,11 +62,21 @@ def design_effect(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> Design:
         raise EmptyInputError("the list of values is empty; the design effect requires at least one generation.")
     sums = cluster_sums(clusters, v, np.ones(len(v)))
     effective = min(max(effective_trials(v, clusters), len(sums)), len(v))
-    return Design(len(sums), len(v), float(effective), _correlation(v, sums[:, 0], sums[:, 1]))
+    return Design(len(sums), len(v), float(effective), intraclass_correlation(v, clusters))
 
 
-def _correlation(v: npt.NDArray[np.float64], hits: npt.NDArray[np.float64], n: npt.NDArray[np.float64]) -> float:
-    """The intraclass correlation from the mean squares between and within prompts, clipped to 0..1."""
+def intraclass_correlation(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> float:
+    """Correlation of two generations of one prompt, from the mean squares between and within prompts.
+
+    Args:
+        values: (n,) numbers.
+        clusters: (n,) prompt of each.
+
+    Returns:
+        0..1; NaN if no prompt has two generations, or if all values are the same.
+    """
+    v = np.asarray(values, dtype=np.float64)
+    hits, n = cluster_sums(clusters, v, np.ones(len(v))).T
     prompts, total = len(n), float(n.sum())
     if prompts < 2 or total <= prompts or float(v.var()) == 0:
         return float("nan")

@@ -11,6 +11,7 @@ seeds: at 1 they add nothing, at 0 as much as further prompts. The correlation o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, log2, sqrt
 from statistics import NormalDist
 from typing import Final
@@ -96,17 +97,81 @@ def detectable_difference(
     def found(other: float) -> bool:
         return _needed(rate, other, seeds, seed_correlation, model_correlation, power, alpha / comparisons) <= prompts
 
-    out = []
-    for end in (0.0, 1.0):
-        if end == rate or not found(end):
-            out.append(float("nan"))
-            continue
-        near, far = 0.0, 1.0  # parts of the way to the end: not found, found
-        while far - near > 1e-6:
-            middle = (near + far) / 2
-            near, far = (near, middle) if found(rate + middle * (end - rate)) else (middle, far)
-        out.append(far * abs(end - rate))
-    return out[0], out[1]
+    def towards(end: float) -> float:
+        way = end - rate
+        return _smallest(lambda part: way != 0 and found(rate + part * way)) * abs(way)
+
+    return towards(0.0), towards(1.0)
+
+
+def prompts_for_bound(
+    rate: float,
+    bound: float,
+    *,
+    seeds: int = 1,
+    seed_correlation: float = SEED_CORRELATION,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+) -> int:
+    """Number of prompts after which a rate's interval lies on one side of a bound, as `igmu check` requires.
+
+    Args:
+        rate: true rate of the model, 0..1.
+        bound: the bound, between 0 and 1, ≠ rate.
+        seeds: number of images per prompt; this and the following arguments are as in `prompts_needed`.
+        seed_correlation: correlation of two images of a prompt.
+        power: chance that the interval excludes the bound.
+        alpha: 1 minus the level of the interval.
+        comparisons: number of bounds that share alpha.
+
+    Raises:
+        OutOfRangeError: a number outside its range.
+        InputError: the rate equals the bound.
+
+    Wilson's interval for 0 of n ends at z²/(n + z²), so that 35 prompts are needed to show that it is below 0.1. At 0
+    and 1, further seeds add nothing, since all images of a prompt agree.
+
+    >>> prompts_for_bound(0.0, 0.1), prompts_for_bound(0.0, 0.1, seeds=5)
+    (35, 35)
+    """
+    _check(seeds, seed_correlation, 0.0, power, alpha, comparisons, rate=rate)
+    if not 0 < bound < 1:
+        raise OutOfRangeError(f"bound is {bound!r}; it must lie between 0 and 1.")
+    if rate == bound:
+        raise InputError(
+            f"the rate and the bound are both {rate!r}, so no number of prompts decides. Use another rate."
+        )
+    normal, share = NormalDist(), seed_correlation + (1 - seed_correlation) / seeds if 0 < rate < 1 else 1.0
+    spread = normal.inv_cdf(power) * sqrt(rate * (1 - rate))
+    reach = normal.inv_cdf(1 - alpha / comparisons / 2) * sqrt(bound * (1 - bound)) + spread
+    return ceil(min((reach / (rate - bound)) ** 2 * share, MOST))
+
+
+def detectable_gap(
+    prompts: int, variance: float, *, power: float = 0.8, alpha: float = 0.05, single: bool = False
+) -> float:
+    """The smallest mean difference that a number of prompts can detect; NaN if none up to 1 is detectable.
+
+    Args:
+        prompts: number of prompts, ≥ 1.
+        variance: variance of the difference over prompts; this and the following arguments are as in `prompts_for`.
+        power: chance of detecting it.
+        alpha: two-sided error of the test.
+        single: whether prompts have one image each.
+    """
+    return _smallest(lambda gap: prompts_for(gap, variance, power=power, alpha=alpha, single=single) <= prompts)
+
+
+def _smallest(found: Callable[[float], bool]) -> float:
+    """The smallest part of the way from 0 to 1 that is found, if all larger ones are; NaN if none is."""
+    if not found(1.0):
+        return float("nan")
+    near, far = 0.0, 1.0  # not found, found
+    while far - near > 1e-6:
+        middle = (near + far) / 2
+        near, far = (near, middle) if found(middle) else (middle, far)
+    return far
 
 
 def _needed(first: float, second: float, seeds: int, within: float, between: float, power: float, alpha: float) -> int:

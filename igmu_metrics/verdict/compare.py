@@ -30,12 +30,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from igmu_data.errors import EmptyInputError, IncomparableError
+from igmu_data.numerals import counted
 from igmu_metrics.contract import Interval
 from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics import holm, mcnemar_exact, paired_difference, paired_permutation
+from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
@@ -98,6 +99,7 @@ class Comparison:
         p_holm: p value corrected for all tests of the family; None if there is no test.
         family: number of comparisons of this measure, including those without a test.
         tests: number of tests in the family, which are corrected together.
+        correlation: correlation of the difference between two seeds of a prompt, 0..1; None if it is unknown.
         why: why there is no test; "" if there is one.
     """
 
@@ -119,6 +121,7 @@ class Comparison:
     p_holm: float | None = None
     family: int = 1
     tests: int = 0
+    correlation: float | None = None
     why: str = ""
 
     @property
@@ -155,7 +158,7 @@ class Comparison:
             return f"{start}: the difference cannot be measured, because {self.why}"
         told = (
             f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}; raw "
-            f"{self.raw:+.2f} on {self.raw_n} generations)"
+            f"{self.raw:+.2f} on {counted(self.raw_n, 'generation')})"
         )
         if self.p_holm is None:
             return f"{told}; not tested, because {self.why}"
@@ -312,9 +315,9 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
     if unlike := [key for key in shared if mine[key] != theirs[key]]:
         row, seed = unlike[0]
         raise IncomparableError(
-            f"{first.model} and {other.model} were scored against different originals: of the {len(shared)} "
-            f"images of {first.original_model!r} that both used, {len(unlike)} differ, such as the image for row "
-            f"{row!r}, seed {seed}. Score both against the same folder."
+            f"{first.model} and {other.model} were scored against different originals: of the "
+            f"{counted(len(shared), 'image')} of {first.original_model!r} that both used, {len(unlike)} differ, such as "
+            f"the image for row {row!r}, seed {seed}. Score both against the same folder."
         )
 
 
@@ -413,6 +416,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
     gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
+    shared = intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of)
     looks = [look for look in (Looks.of(a), Looks.of(b)) if look is not None]
     look = max(looks, key=lambda one: one.planned, default=None)
     with at_level(look.level if look else LEVEL):
@@ -447,6 +451,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else float("nan"),
         test=test,
         p=p,
+        correlation=None if shared != shared else shared,
         why=why,
         **beside,
     )

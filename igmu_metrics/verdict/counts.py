@@ -22,6 +22,7 @@ from typing import Final
 
 from igmu_data.errors import EmptyInputError, MetadataError
 from igmu_data.files import read_text
+from igmu_data.numerals import counted
 
 VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
 FORMAT: Final = (
@@ -123,7 +124,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
             continue
         if len(cells) != len(header):
             raise MetadataError(
-                f"{path}, line {number}: the line has {len(cells)} cells, but the header has {len(header)} columns. "
+                f"{path}, line {number}: the line has {counted(len(cells), 'cell')}, but the header has "
+                f"{counted(len(header), 'column')}. "
                 "Correct the line."
             )
         rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)) | {"line": str(number)})

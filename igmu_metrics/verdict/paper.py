@@ -2,8 +2,9 @@
 
 Conventions: raw rates count all images that could be judged; conditional rates count only those for which the original
 generated the concept. The original's conditional rates follow from this definition and are printed as the baseline for
-the others. Below each model's row, a row gives n for every rate, and a further one the raw rate corrected for the
-detector's errors if these were measured. Texts are LaTeX, and every name in them is escaped.
+the others. Below each model's row, rows give the intervals (which would make the columns too wide beside the values), n
+for every number, and the raw rate corrected for the detector's errors if these were measured. Texts are LaTeX, and
+every name in them is escaped.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Final
 
 from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
+from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import coverages, covering
 from igmu_metrics.images.ways import caution
 from igmu_metrics.scorecard import Figure, Scorecard
-from igmu_metrics.statistics.formatting import HasInterval, between, number, value_of
+from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, number, value_of
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.compare import agreed, require_comparable
 from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, line, tabular
@@ -31,7 +33,8 @@ _SIGNED: Final = (
 )
 _QUESTIONS: Final = "question_accuracy"
 _ANSWERED: Final = ("question_preservation", "question_accuracy", "original_question_accuracy")
-_KEPT: Final = ("preservation_near", "preservation_far")
+# In the table's order, before the forget score itself.
+_ASPECTS: Final = ("preservation_near", "preservation_far", "alignment", "quality")
 _UNIT: Final = (
     "Report n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
     "intervals do not settle a ranking; igmu compare tests the differences."
@@ -67,15 +70,16 @@ def _forgotten(card: Scorecard) -> list[str]:
     target = escaped(card.target.partition("/")[2].replace("-", " ") or card.target)
     told = []
     if gone is not None and gone.value is not None:
-        n = f"{gone.n_generations} images of {gone.n_prompts} prompts"
+        n = f"{counted(gone.n_generations, 'image')} of {counted(gone.n_prompts, 'prompt')}"
         beside = f" (raw: {_share(raw)})" if value_of(raw) is not None else ""
         told.append(f"no longer shows {target} in {_share(gone)} of the {n} in which the original does{beside}")
     if back is not None and back.value is not None:
         beside = f" (raw: {_share(plain)})" if value_of(plain) is not None else ""
-        told.append(f"shows it again within {_k(card)} images for {_share(back)} of {back.n_prompts} adversarial "
-                    f"prompts{beside}")  # fmt: skip
+        tries = f"{_k(card)} image{'s' * (_k(card) != '1')}"
+        of = counted(back.n_prompts, "adversarial prompt")
+        told.append(f"shows it again within {tries} for {_share(back)} of {of}{beside}")
     if value_of(kept) is not None:
-        n = f"{kept.n_generations} images of {kept.n_prompts} prompts" if kept is not None else ""
+        n = f"{counted(kept.n_generations, 'image')} of {counted(kept.n_prompts, 'prompt')}" if kept is not None else ""
         told.append(f"preserves {_share(kept)} of what should be retained ({n})")
     if score is not None and score.value is not None:
         caution = f" ({escaped(score.reason)})" if score.reason else ""
@@ -88,7 +92,7 @@ def _answered(card: Scorecard) -> list[str]:
     kept, own, theirs = (card.figure(_QUESTIONS, name) for name in _ANSWERED)
     if own is None or own.value is None:
         return []
-    n = f"{own.n_generations} images of {own.n_prompts} general prompts"
+    n = f"{counted(own.n_generations, 'image')} of {counted(own.n_prompts, 'general prompt')}"
     told = [f"gets {_share(own)} of the questions about its {n} answered as intended (the original: {_share(theirs)})"]
     if value_of(kept) is not None:
         told.append(f"keeps {_share(kept)} of what the original shows")
@@ -138,11 +142,16 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
                 r"\multicolumn{2}{c}{concept gone $\uparrow$}",
                 rf"\multicolumn{{2}}{{c}}{{attack success, any of $k={', '.join(ks)}$ $\downarrow$}}",
                 r"\multicolumn{2}{c}{preserved $\uparrow$}",
-                "",
+                *(["", "", "forget"]),
             ]
         ),
         r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-7}",
-        line(["model", "raw", "cond.", "raw", "cond.", "near", "far", r"forget score $\uparrow$"]),
+        line(
+            [
+                *("model", "raw", "cond.", "raw", "cond.", "near", "far"),
+                *(rf"{name} $\uparrow$" for name in ("alignment", "quality", "score")),
+            ]
+        ),
     ]
     groups = []
     for config, own in by_config.items():
@@ -156,7 +165,7 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
     )
     if any(_corrected(card) is not None for card in judged):
         counted += ". Corrected: the raw rate that a detector without errors would give (Rogan--Gladen)"
-    return _floating(judged, tabular("lccccccc", heads, groups), counted)
+    return _floating(judged, tabular(f"l{'c' * 9}", heads, groups), counted)
 
 
 def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) -> str:
@@ -204,7 +213,8 @@ def why(cards: Sequence[Scorecard]) -> list[str]:
         "Report k with the attack success: the rate increases with the number of images per prompt, so compare only "
         "rates with the same k.",
         _UNIT,
-        "Report what is preserved as well as what is gone: a model that generates only noise forgets everything.",
+        "Report what is preserved, alignment and quality as well as what is gone: a model that generates only noise "
+        "forgets everything.",
         f"Report the detector: its errors affect every rate. {errors}",
         *covering(judged).splitlines(),
     ]
@@ -224,7 +234,7 @@ def _rows(card: Scorecard, called: str) -> list[list[str]]:
         card.figure(_ACCURACY, "conditional_unlearning_accuracy"),
         card.figure(_ATTACKS, "asr_any@k"),
         card.figure(_ATTACKS, "conditional_asr_any@k"),
-        *(card.figure(HEADLINE, name) for name in _KEPT),
+        *(card.figure(HEADLINE, name) for name in _ASPECTS),
     ]
     return _block(escaped(card.model) + called, figures, card.figure(HEADLINE, HEADLINE), _corrected(card))
 
@@ -232,7 +242,7 @@ def _rows(card: Scorecard, called: str) -> list[list[str]]:
 def _original(card: Scorecard, itself: Scorecard | None, called: str) -> list[list[str]]:
     """The original's rows, from a model's card, and from its own card if there is one."""
     back = recompute.of_original(card).get(_ATTACKS, {})
-    *kept, score = (None if itself is None else itself.figure(HEADLINE, name) for name in (*_KEPT, HEADLINE))
+    *kept, score = (None if itself is None else itself.figure(HEADLINE, name) for name in (*_ASPECTS, HEADLINE))
     figures = [
         card.figure(_ACCURACY, "original_unlearning_accuracy"),
         card.figure(_ACCURACY, "original_conditional_unlearning_accuracy"),
@@ -252,17 +262,23 @@ def _corrected(card: Scorecard, whose: str = "") -> Figure | None:
 def _block(
     name: str, rates: Sequence[Figure | Estimate | None], score: Figure | None, corrected: Figure | None
 ) -> list[list[str]]:
-    """The row of a model, its n, and its corrected rate, if there is one.
+    """The rows of a model: values, intervals, n, and its corrected rate if there is one.
 
     Args:
         name: of the model, escaped.
-        rates: the rates in all columns but the last.
+        rates: what all columns but the last contain.
         score: the forget score, in the last column.
         corrected: the corrected raw unlearning accuracy, below the raw one.
     """
-    rows = [[name, *map(latex_cell, rates), latex_cell(score)], [r"\quad $n$", *map(_n, rates), ""]]
+    shown = [*rates, score]
+    rows = [
+        [name, *(formatted(figure, interval="", missing="--") for figure in shown)],
+        [r"\quad 95\,\%", *(between(figure, r"{{\scriptsize [{}, {}]}}") for figure in shown)],
+        [r"\quad $n$", *map(_n, rates), ""],
+    ]
     if corrected is not None:
-        rows.append([r"\quad corrected", latex_cell(corrected), *[""] * len(rates)])
+        both = rf"\multicolumn{{2}}{{c}}{{{latex_cell(corrected)}}}"  # the conditional rate is not corrected
+        rows.append([r"\quad corrected", both, *[""] * (len(rates) - 1)])
     return rows
 
 
@@ -286,8 +302,12 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     told = _PARTED.join(escaped(f"{k}:{v:g}" if isinstance(v, float) else f"{k}:{v}") for k, v in short.items())
     joined = ", ".join(known)
     hashes = ", ".join(card.content_sha256[:12] for card in cards)
-    scores = (card.figure(HEADLINE, HEADLINE) for card in cards)
-    cautions = [f"Forget score: {s.reason}" for s in scores if s is not None and s.value is not None and s.reason]
+    figures = ((name, card.figure(HEADLINE, name)) for name in ("alignment", "quality", HEADLINE) for card in cards)
+    cautions = [
+        f"{name.replace('_', ' ').capitalize()}: {figure.reason}"
+        for name, figure in figures
+        if figure is not None and figure.reason and (bounds(figure) is None) is (name != HEADLINE)
+    ]
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
     return (
         f"$n$: {counted}. {_failed(cards)}Brackets: 95\\,\\% intervals over prompts. Detector: {detector}"

@@ -6,19 +6,21 @@ be too large, so the results are lower bounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 
 from igmu_data.errors import InputError
+from igmu_metrics.coverage import Coverage
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics import Design, design_effect, detectable_difference, prompts_for
+from igmu_metrics.statistics import Design, design_effect, detectable_difference, detectable_gap, prompts_for
 from igmu_metrics.statistics.looks import cost
 from igmu_metrics.statistics.power import MOST
-from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, Comparison, compared
+from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, RESISTANCE, Comparison, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,18 @@ class Plan:
     Args:
         comparison: the comparison, as measured.
         needed: total number of prompts, with the current number of seeds each; None if there is no difference.
+        offered: approximate number of the corpus's prompts that count; None if the corpus is unknown.
+        seeds: number of seeds per prompt in the corpus; None if the corpus is unknown.
+        with_seeds: total number of prompts with all of these seeds; None if there is no difference or seed left.
+        reach: smallest difference that all these prompts and seeds can detect; None if unknown or above 1.
     """
 
     comparison: Comparison
     needed: int | None
+    offered: int | None = None
+    seeds: int | None = None
+    with_seeds: int | None = None
+    reach: float | None = None
 
     @property
     def more(self) -> int | None:
@@ -117,10 +127,17 @@ class Plan:
 
     @property
     def images(self) -> int | None:
-        """Number of missing images of both models, with the current number of seeds; None if no number helps."""
+        """Number of missing images of both models, with the current number of seeds; None if no number helps, or if
+        the corpus has fewer prompts.
+        """
         if self.more is None or not self.comparison.n or (self.needed or 0) >= MOST:
             return None
-        return 2 * ceil(self.more * self.comparison.n / self.comparison.n_prompts)
+        return None if self.beyond else 2 * ceil(self.more * self.comparison.n / self.comparison.n_prompts)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether more prompts are needed than the corpus has."""
+        return self.offered is not None and (self.needed or 0) > self.offered
 
     def sentence(self) -> str:
         """The plan in words."""
@@ -138,16 +155,39 @@ class Plan:
             return f"{start}; there is no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
             return f"{start}; at least {MOST:,} {c.prompt}s would be needed, so treat it as a tie"
-        return f"{start}; about {self.more} more {c.prompt}s are needed ({self.needed} in total)"
+        told = f"{start}; about {self.more} more {c.prompt}s are needed ({self.needed} in total)"
+        if not self.beyond:
+            return told
+        told += f", but the corpus has only about {self.offered} that count"
+        if self.with_seeds is not None and self.with_seeds <= (self.offered or 0):
+            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds} are enough"
+        more = f" and {self.seeds} seeds" * (self.with_seeds is not None)
+        least = "none up to 1" if self.reach is None else f"{self.reach:.2f}"
+        return f"{told}; smallest difference that all of these prompts{more} detect: {least}"
 
 
-def plan(comparison: Comparison, *, power: float = 0.8, alpha: float = ALPHA) -> Plan:
+def plan(
+    comparison: Comparison,
+    *,
+    power: float = 0.8,
+    alpha: float = ALPHA,
+    offered: int | None = None,
+    seeds: int | None = None,
+) -> Plan:
     """How many prompts one comparison needs, at its own power and an error that its family shares; see `plans`."""
-    c, needed = comparison, None
-    if c.n and c.difference and c.variance == c.variance:
-        single = c.n == c.n_prompts and c.conditional
-        needed = prompts_for(c.difference, c.variance, power=power, alpha=alpha / c.family, single=single)
-    return Plan(c, needed)
+    c = comparison
+    if not c.n or not c.difference or c.variance != c.variance:
+        return Plan(c, None, offered, seeds)
+    how: dict[str, Any] = {"power": power, "alpha": alpha / c.family, "single": c.n == c.n_prompts and c.conditional}
+    needed, with_seeds = prompts_for(c.difference, c.variance, **how), None
+    variance, now = c.variance, c.n / c.n_prompts
+    # If the correlation is unknown, the seeds of a prompt count as copies, which is the conservative choice.
+    if seeds is not None and seeds > now and c.measure != RESISTANCE and c.correlation is not None:
+        variance *= (c.correlation + (1 - c.correlation) / seeds) / (c.correlation + (1 - c.correlation) / now)
+        how["single"] = False
+        with_seeds = prompts_for(c.difference, variance, **how)
+    reach = detectable_gap(offered, variance, **how) if offered else float("nan")
+    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None)
 
 
 def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPHA) -> list[Plan]:
@@ -158,7 +198,19 @@ def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPH
         power: chance of detecting a difference as large as the measured one.
         alpha: two-sided error, shared by all comparisons of a measure, since all of them will be tested.
     """
-    return [plan(c, power=power, alpha=alpha) for c in compared(cards)]
+    own = {card.model: card.coverage or {} for card in cards}
+    return [plan(c, power=power, alpha=alpha, **_corpus(c, own[c.first])) for c in compared(cards)]
+
+
+def _corpus(c: Comparison, coverage: Mapping[str, Coverage]) -> dict[str, int]:
+    """About how many prompts of the corpus count for a comparison, and their seeds; empty if the corpus is unknown."""
+    part = MEASURES[c.measure][0]
+    known = coverage.get("forget" if c.measure == RESISTANCE else part)  # rewordings are made from plain prompts
+    if known is None or not known.n_prompts or not known.n_prompts_asked:
+        return {}
+    share = 1.0 if c.measure == RESISTANCE else min(1.0, c.n_prompts / known.n_prompts)
+    seeds = round(known.n_generations_asked / known.n_prompts_asked)
+    return {"offered": int(share * known.n_prompts_asked), "seeds": seeds}
 
 
 def designs(card: Scorecard) -> tuple[float, Design] | None:

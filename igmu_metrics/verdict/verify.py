@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from igmu_data.errors import IgmuError, VerificationError
 from igmu_data.load import digest
+from igmu_data.numerals import counted
 from igmu_metrics import registry, scorecard
 from igmu_metrics.contract import PARTS, Estimate
 from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
@@ -149,7 +150,8 @@ def _coverage(card: Scorecard) -> Iterator[Problem]:
             continue
         counts = len({row for row, _ in keys}), len(keys)
         if counts != (told.n_prompts, told.n_generations + told.n_other_seeds):
-            what = f"{told.n_prompts} prompts and {told.n_generations + told.n_other_seeds} generations"
+            claimed = told.n_generations + told.n_other_seeds
+            what = f"{counted(told.n_prompts, 'prompt')} and {counted(claimed, 'generation')}"
             yield Problem(
                 f"coverage.{part}", f"the scorecard reports {what}, but its lines contain {counts[0]} and {counts[1]}"
             )
@@ -219,8 +221,8 @@ def _ranges(card: Scorecard) -> Iterator[Problem]:
             elif fractions and not 0 <= figure.value <= 1:
                 yield Problem(where, f"{figure.value} is not a fraction in 0..1")
             if figure.n_prompts > figure.n_generations:
-                what = f"there are {figure.n_prompts} prompts, but only {figure.n_generations} generations"
-                yield Problem(where, what)
+                n = counted(figure.n_prompts, "prompt"), counted(figure.n_generations, "generation")
+                yield Problem(where, f"there are {n[0]}, but only {n[1]}")
 
 
 def _interval(where: str, figure: Figure) -> Iterator[Problem]:
@@ -240,9 +242,8 @@ def _shares(card: Scorecard) -> Iterator[Problem]:
                 continue
             count = figure.value * figure.n_generations
             if not isclose(count, round(count), rel_tol=_EXACT, abs_tol=1e-6):
-                what = (
-                    f"{figure.value} of {figure.n_generations} generations is {count:.4f}, which is not a whole number"
-                )
+                n = counted(figure.n_generations, "generation")
+                what = f"{figure.value} of {n} is {count:.4f}, which is not a whole number"
                 yield Problem(f"scores.{name}.figures.{key}", what)
 
 
@@ -297,7 +298,10 @@ def differences(
     """The differences between a card's metric and what its lines, or images, give."""
     value = None if found.value != found.value else found.value
     if (told.n_prompts, told.n_generations) != (found.n_prompts, found.n_generations):
-        what = f"{told.n_prompts} prompts and {told.n_generations} generations, but the numbers computed from {by} are"
+        what = (
+            f"{counted(told.n_prompts, 'prompt')} and {counted(told.n_generations, 'generation')}, but the numbers "
+            f"computed from {by} are"
+        )
         yield Problem(where, f"the scorecard reports {what} {found.n_prompts} and {found.n_generations}")
     if not _alike(told.value, value, tolerance):
         yield Problem(where, f"the scorecard reports {told.value}, but the value computed from {by} is {value}")

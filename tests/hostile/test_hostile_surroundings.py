@@ -101,7 +101,7 @@ def test_the_largest_table_is_compared_in_time(tmp_path: Path) -> None:
 
 def test_power_says_where_it_stops() -> None:
     told = command("power", "--rate", "0.5", "--rate", "0.50000001")
-    assert told.startswith("Comparing 0.5 with 0.5 requires at least 10000000 prompts")
+    assert told.startswith("Comparing 0.5 with 0.5 requires at least 10,000,000 prompts")
     assert "at least" not in command("power", "--rate", "0.5", "--rate", "0.7")
 
 

@@ -369,6 +369,7 @@ def test_in_prompt_rows_without_own_concepts_are_left_out_in_words():
         "no in-prompt row specifies a concept to retain, so only near and far are used"
     )
     assert isnan(found["preservation_in_prompt"].value)
+    assert found["preservation_in_prompt"].reason == "no in-prompt row specifies a concept to retain"
     subject = [at for at, p in enumerate(inputs["probes"]) if p != "in-prompt"]
     chosen = {n: c[subject] if isinstance(c, np.ndarray) else [c[i] for i in subject] for n, c in inputs.items()}
     assert "preservation_in_prompt" not in figures(itself(chosen))
@@ -457,6 +458,7 @@ def test_neighbours_without_an_own_concept_leave_preservation_to_far():
     assert found["preservation"].value == found["preservation_far"].value
     assert "only far is used" in found["preservation"].reason
     assert isnan(found["preservation_near"].value)
+    assert found["preservation_near"].reason == "no near row specifies a concept to retain"
     assert not isnan(found["forget_score"].value)
 
 

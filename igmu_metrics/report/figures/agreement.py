@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from igmu_data.numerals import counted
 from igmu_metrics.report.figures.matrix import Matrix, Shaded
-from igmu_metrics.report.wording import counted
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, formatted
 from igmu_metrics.verdict.agreement import FIGURES, Agreement, agreements, by_detector, verdicts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from igmu_data.numerals import counted
 from igmu_metrics.images.efficiency import Pace
 from igmu_metrics.images.method import Method
 from igmu_metrics.report.figures.matrix import Matrix, Shaded
@@ -71,8 +72,8 @@ def _made(method: Method) -> str:
     seconds = None if method.training_seconds is None else f"{method.training_seconds:g} s"
     told = (
         " on ".join(filter(None, (seconds, on))),
-        None if method.n_images is None else f"{method.n_images} images",
-        None if method.n_prompts is None else f"{method.n_prompts} prompts",
+        None if method.n_images is None else counted(method.n_images, "image"),
+        None if method.n_prompts is None else counted(method.n_prompts, "prompt"),
         method.data,
     )
     return ", ".join(filter(None, told)) or DASH

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from igmu_data.numerals import counted
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure
 from igmu_metrics.statistics.formatting import bounds, formatted, number, value_of
@@ -45,7 +46,7 @@ def forest(
         if ends := bounds(figure):
             drawn.line(_x(ends[0]), y, _x(ends[1]), y, f"span {kind}")
         told = formatted(figure, interval=", {} to {}")
-        counts = f"n = {figure.n_generations} images of {figure.n_prompts} prompts"
+        counts = f"n = {counted(figure.n_generations, 'image')} of {counted(figure.n_prompts, 'prompt')}"
         drawn.dot(_x(figure.value), y, 5, kind, f"{model}: {told}, {counts}")
         drawn.text(_WIDTH - 4, y + 4.5, number(figure.value), f"right number {kind}-text")
     return drawn
