@@ -227,7 +227,7 @@ def test_studentized_measures_each_resample_in_its_own_errors() -> None:
 
 
 def test_studentized_of_equal_clusters_is_a_point() -> None:
-    assert studentized(np.array([[2.0, 4.0]] * 3)) == (0.5, 0.5)
+    assert studentized(np.array([[2.0, 4.0]] * 10)) == (0.5, 0.5)
     with pytest.raises(InputError):
         studentized(np.array([[2.0, 4.0]]))
 
