@@ -338,13 +338,10 @@ def require_own_id(name: str, where: object) -> None:
         raise InputError(
             f"{where}: {domain!r} is reserved and cannot be used as the domain of a concept. Choose another domain."
         )
-    if domain not in (known := packaged_domains()):
-        like = nearest(domain, known, 1)
-        guess = f"did you mean {like[0]!r}? " if like else ""
-        raise InputError(
-            f"{where}: there is no domain {domain!r}; {guess}The rows of a concept depend on its domain. Use one of "
-            f"{', '.join(known)}."
-        )
+    if domain not in domains():
+        like = "".join(f"did you mean {one!r}? " for one in nearest(domain, domains(), 1))
+        known = ", ".join(domains())
+        raise InputError(f"{where}: there is no domain {domain!r}; {like}Rows depend on it. Use one of {known}.")
     if name in packaged():
         raise DuplicateIdError(f"{where}: igmu already has a concept {name!r}. Choose a different name for yours.")
 
@@ -464,14 +461,9 @@ def concept(name: str) -> Concept:
     return known[key]
 
 
-def packaged_domains() -> tuple[str, ...]:
-    """The domains of the corpus, sorted; a user's own concept belongs to one of them."""
-    return tuple(sorted({name.partition("/")[0] for name in packaged()}))
-
-
 def domains() -> tuple[str, ...]:
-    """The domains, sorted."""
-    return tuple(sorted({c.domain for c in all_concepts().values()}))
+    """The domains of the corpus, sorted; a user's own concept belongs to one of them, too."""
+    return tuple(sorted({name.partition("/")[0] for name in packaged()}))
 
 
 def near(item: Concept) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ from igmu_data.taxonomy import (
     Sibling,
     Synonym,
     Translation,
+    domains,
     packaged,
-    packaged_domains,
     require_own_id,
 )
 from igmu_data.template import template
@@ -305,8 +305,8 @@ def _siblings(item: Concept) -> Iterator[Fault]:
             yield Fault(f"{key}.id", "this id is used twice, or is the concept's own id", other.id)
         if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
             yield Fault(f"{key}.id", f"this id must not be in the {RESTRICTED_DOMAIN} domain", other.id)
-        elif other.id.partition("/")[0] not in (*packaged_domains(), _LOOSE):
-            known = ", ".join(name for name in packaged_domains() if name != RESTRICTED_DOMAIN)
+        elif other.id.partition("/")[0] not in (*domains(), _LOOSE):
+            known = ", ".join(name for name in domains() if name != RESTRICTED_DOMAIN)
             yield Fault(f"{key}.id", f"there is no such domain; use one of {known}", other.id)
         if found := named(other.name, item):
             yield Fault(f"{key}.name", f"this text must not name the concept ({found})", other.name)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.configs import GENERAL, config_concepts, config_target
-from igmu_data.errors import EmptyInputError, IgmuError, InputError, PluginError
+from igmu_data.errors import EmptyInputError, IgmuError, InputError
 from igmu_data.files import require_nameable
 from igmu_data.load import bench_rows, digest, general_prompts
 from igmu_data.load import signed as corpus_signed
@@ -25,7 +25,7 @@ from igmu_data.schema import ASIDE, Row
 from igmu_data.stripping import strip_concept, strip_reference
 from igmu_data.taxonomy import SANDBOX, concept, own_of
 from igmu_metrics import registry, scorecard
-from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, one_line, scored
+from igmu_metrics.contract import RESAMPLES, Metric, Score, Setting, scored
 from igmu_metrics.detectors._calibrated import Calibration
 from igmu_metrics.detectors._calibrated import read as read_calibration
 from igmu_metrics.detectors._decided import decided, of_detector
@@ -34,7 +34,7 @@ from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_pairs, require_recorded
-from igmu_metrics.metrics._contract import columns, left_out, parts, role
+from igmu_metrics.metrics._contract import columns, failure, left_out, parts, role_of
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, require_judge
@@ -49,7 +49,6 @@ from igmu_metrics.statistics.looks import Looks
 Advance = Callable[[str, int, int], None]
 UNSCORED: Final = "not scored: "
 """Beginning of the notes about metrics that a card lacks; they depend on the plugins, not on the images."""
-_SCORABLE: Final = "Choose another --detector, add --clip, or use images of other prompts."
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,11 +338,12 @@ class Evaluation(Settings):
             **(look.fields if look else {}),
         }
         unscored: dict[str, str] = {}
-        how: dict[str, Any] = {"k": self.k, "seed": self.seed, "unscored": unscored}
         with at_level(look.level if look else LEVEL):
+            how: dict[str, Any] = {"k": self.k, "seed": self.seed, "unscored": unscored}
             found = scores(table, tools, fields=signed, n_failed=len(failures), **how)
         if not found:
-            raise EmptyInputError(f"no metric can be scored on the {len(table)} pairs of images of {model}. {_SCORABLE}")
+            what = f"no metric can be scored on the {len(table)} pairs of images of {model}"
+            raise EmptyInputError(f"{what}. Choose another --detector, add --clip, or use images of other prompts.")
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
         return scorecard.build(
@@ -457,16 +457,15 @@ def scores(
     out: dict[str, Score] = {}
     for name, metric in sorted(registry.metrics().items(), key=lambda item: (item[1].INFO.place, item[0])):
         signed = {**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}
-        package, n, why = getattr(metric, "PACKAGE", ""), len(out), list[str]()
+        n, why = len(out), list[str]()
         for part, seen in parts(metric, table):
             marked = signed | ({"split": part} if part else {})
             try:
                 score = scored(metric, seen, marked, n_failed=n_failed, seed=seed, resamples=resamples)
             except IgmuError as error:  # an error in a plugin must not waste hours of measuring
-                if not package:
+                if not getattr(metric, "PACKAGE", ""):
                     raise
-                known = isinstance(error, PluginError)
-                why.append(str(error if known else PluginError(name, package, f"score() failed ({one_line(error)})")))
+                why.append(failure(metric, error))
                 continue
             if score is not None:
                 out[f"{name}/{part}" if part else name] = score
@@ -492,7 +491,7 @@ def facts(tools: Instruments, table: Generations) -> dict[str, Setting]:
 
 def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
     """Signature of the detector and networks that compute the columns of a metric."""
-    behind = {role(name) for name in columns(metric)}
+    behind = {role_of(name) for name in columns(metric)}
     found: dict[str, Setting] = {"strip": tools.strip} if "clip" in behind else {}
     for name, info in tools:
         if name in behind:

@@ -73,7 +73,7 @@ class TestTemplate:
             (("Object/zeppelin",), "not a valid concept id"),
             (("object/../x",), "not a valid concept id"),
             (("sandbox/zeppelin",), "is reserved and cannot be"),
-            (("objects/zeppelin",), "there is no domain 'objects'; did you mean 'object'? The rows"),
+            (("objects/zeppelin",), "there is no domain 'objects'; did you mean 'object'? Rows depend"),
             (("thing/zeppelin",), "Use one of artwork, attribute, character, identity, landmark, nsfw, object, style."),
             (("object/church",), "igmu already has a concept 'object/church'"),
         ):
@@ -115,7 +115,10 @@ FAULTS = (
         ('["{a} in the rain, at noon", "a rainy day"]', '["{a} in the rain"]'),
         "scenes.short[1]: the second text of a pair is missing",
     ),
-    (('["{a} in the rain, at noon", "a rainy day"]', '"{a} in the rain"'), "scenes.short[1]: input should be a valid tuple"),
+    (
+        ('["{a} in the rain, at noon", "a rainy day"]', '"{a} in the rain"'),
+        "scenes.short[1]: input should be a valid tuple",
+    ),
     (("short = [", "shorts = ["), "scenes.shorts: input should be 'sentence', 'short', 'tags' or 'long'"),
     (
         ('    ["{a} in the rain, at noon", "a rainy day"],\n', ""),
@@ -169,7 +172,7 @@ FAULTS = (
     (('scope = "subject"', 'scope = "attribute"'), "scope: this must be 'subject' in the domain 'object': 'attribute'"),
     (
         ('id = "object/kite"', 'id = "objcet/kite"'),
-        "siblings[2].id: there is no such domain; use one of artwork, attribute, character, identity, landmark, object, ",
+        "siblings[2].id: there is no such domain; use one of artwork, attribute, character, identity, landmark, ",
     ),
     (("a blimp by the road", "a lookalike by the road"), "siblings[1].prompts[1]: this is still an example"),
     (('name = "blimp"', 'name = "lookalike"'), "siblings[1].name: this is still an example of the template"),

@@ -7,10 +7,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from igmu_data.errors import PluginError, nearest
-from igmu_metrics.contract import PARTS, Metric, MetricInfo
+from igmu_data.errors import IgmuError, PluginError, nearest
+from igmu_metrics.contract import PARTS, Metric, MetricInfo, one_line
 from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations, column
-
 
 # For each column, the role of what computes it.
 BEHIND: Final = {
@@ -27,7 +26,7 @@ BEHIND: Final = {
 }
 
 
-def role(name: str) -> str:
+def role_of(name: str) -> str:
     """The role of what computes a column of either model; "" if no detector or network does."""
     return BEHIND.get(name.removesuffix(ORIGINAL), "")
 
@@ -56,6 +55,13 @@ def lacking(metric: Metric, table: Generations) -> list[str]:
     return [name for name in metric.NEEDS if name not in table]
 
 
+def failure(metric: Metric, error: IgmuError) -> str:
+    """An error of a plugin's `score`, with the name of the plugin."""
+    if isinstance(error, PluginError):
+        return str(error)
+    return str(PluginError(metric.INFO.name, getattr(metric, "PACKAGE", ""), f"score() failed ({one_line(error)})"))
+
+
 def left_out(metric: Metric, table: Generations, roles: Collection[str]) -> list[str]:
     """Why a metric has no score, if this is not expected; otherwise nothing.
 
@@ -72,7 +78,7 @@ def left_out(metric: Metric, table: Generations, roles: Collection[str]) -> list
     step = step or "Add images that it counts, or leave it out."
     if package:
         return [str(PluginError(name, package, why, step))] if metric.INFO.parts else []
-    chosen = any(role(column) in ("", "detector") or role(column) not in roles for column in lost)
+    chosen = any(role_of(column) in ("", "detector") or role_of(column) not in roles for column in lost)
     return [f"metric {name}: {why}. {step}"] if lost and not chosen else []
 
 
@@ -86,12 +92,12 @@ def absent(lost: Collection[str], roles: Collection[str]) -> tuple[str, str]:
     Returns:
         Why they are missing, and the next step.
     """
-    options = sorted({role(name) for name in lost} - {"", *roles})
+    options = sorted({role_of(name) for name in lost} - {"", *roles})
     s = "s" * (len(lost) > 1)
     why = f"it requires the column{s} {', '.join(lost)}, which this evaluation did not measure"
     if options:
         return why, f"Set {' and '.join(f'--{one}' for one in options)}."
-    if any(role(name) in ("clip", "align") for name in lost):
+    if any(role_of(name) in ("clip", "align") for name in lost):
         return why, "Use images whose prompts are known (for --layout flat: --prompt)."
     return why, "Leave the metric out, or use images for which these columns exist."
 

@@ -155,7 +155,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     positive = np.maximum(cosines, 0.0)
     scales = {"cosine": cosines, "clipscore": 100.0 * positive, "hessel": 2.5 * positive}
     figures = {
-        name: unbounded_mean(v, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS[name]) for name, v in scales.items()
+        name: unbounded_mean(v, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS[name])
+        for name, v in scales.items()
     }
     missing = str(table.facts.get("missing", ""))
     if "stripped_alignment" in table and "stripped_alignment_original" in table:

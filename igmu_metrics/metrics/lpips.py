@@ -100,5 +100,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     figures = {INFO.headline: unbounded_mean(distance, prompt, **how)}
     if "split" in table:
         of = table["split"][measured]
-        figures |= {f"lpips_{s}": unbounded_mean(distance[of == s], prompt[of == s], **how) for s in SPLITS if (of == s).any()}
+        figures |= {
+            f"lpips_{s}": unbounded_mean(distance[of == s], prompt[of == s], **how) for s in SPLITS if (of == s).any()
+        }
     return Result(figures[INFO.headline], figures, n_failed=int((~measured).sum()))

@@ -22,8 +22,8 @@ from igmu_metrics.statistics.level import confidence
 
 MIN_STUDENTIZED = 10
 """With fewer prompts, a mean of unbounded values has no interval: if most values are small and a few are large, five to
-eight prompts may include none of the large ones (coverage of 83..90 %). And if nearly all agree, some resamples have
-almost no standard error, and the interval reaches millions of times the spread."""
+eight prompts may include none of the large ones (coverage of 83..90 %)."""
+_AGREE = 1e-6  # of the sample's standard error: less is rounding, because it is the root of a difference of squares
 _CELLS = 4_000_000  # numbers in memory per block of resamples (32 MB), for any number of clusters
 
 
@@ -185,7 +185,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
     if error <= 1e-12 * max(1.0, abs(value)):
         return value, value
     shift, errors = measured(resample(columns, seed=seed, resamples=resamples)[:, 0])
-    t = np.divide(shift, errors, out=np.full_like(shift, np.nan), where=errors > 1e-9 * error)
+    t = np.divide(shift, errors, out=np.full_like(shift, np.nan), where=errors > _AGREE * error)
     tail = (1 - confidence(level)) / 2
     low, high = _cut(t, tail, 1 - tail)
     return value - high * error, value - low * error
