@@ -159,8 +159,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         (low, high), equal if all clusters agree.
 
     Raises:
-        InputError: fewer than ten clusters (`unbounded_mean` then gives the mean without interval),
-            or sums that cannot be used.
+        InputError: fewer than ten clusters (`unbounded_mean` then gives no interval), or sums that cannot be used.
 
     References:
         Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
