@@ -239,10 +239,10 @@ def _kinds(item: Concept) -> Iterator[Fault]:
     told = f"the languages are {', '.join(TRANSLATED)}"
     for key in ("translations", "multilingual"):
         yield from (Fault(f"{key}.{code}", told, code) for code in getattr(item, key) if code not in TRANSLATED)
-    for code in item.foreign:
-        if not _CODE.fullmatch(code) or code in ("en", *TRANSLATED):
+    for other in item.foreign:
+        if not _CODE.fullmatch(other) or other in ("en", *TRANSLATED):
             what = f"use an ISO 639 code of two or three letters; en, {', '.join(TRANSLATED)} are not allowed here"
-            yield Fault(f"names.{code}", what, code)
+            yield Fault(f"names.{other}", what, other)
 
 
 def _names(item: Concept) -> Iterator[Fault]:
