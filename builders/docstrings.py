@@ -45,6 +45,7 @@ _PYTHON: Final[tuple[tuple[str, str, Mapping[str, tuple[str, ...]]], ...]] = (
             "igmu_metrics.statistics.intervals": ("wilson", "overlap"),
             "igmu_metrics.statistics.resampling": ("studentized", "percentile_interval"),
             "igmu_metrics.statistics.estimates": ("mean_estimate",),
+            "igmu_metrics.statistics.means": ("unbounded_mean",),
             "igmu_metrics.statistics.significance": ("mcnemar_exact", "paired_permutation", "holm"),
             "igmu_metrics.statistics.corrected": ("rogan_gladen",),
             "igmu_metrics.statistics.power": ("prompts_needed", "detectable_difference"),

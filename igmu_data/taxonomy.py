@@ -21,11 +21,11 @@ from functools import cache, partial, wraps
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, ParamSpec, TypeVar
+from typing import Annotated, Any, Final, Literal, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from igmu_data.errors import CorpusError, DuplicateIdError, InputError, UnknownConceptError
+from igmu_data.errors import CorpusError, DuplicateIdError, InputError, UnknownConceptError, nearest
 from igmu_data.files import read_text
 from igmu_data.schema import FIRST, ConceptId, Language, Register, Scope, Slug, Text
 
@@ -42,6 +42,8 @@ _VOWEL_EXCEPTIONS: Final = ("uni", "use", "eu", "one", "ukulele")
 
 Texts = tuple[Text, ...]
 Name = Annotated[str, Field(pattern=r"\w")]  # what texts are searched for
+Pos = Literal["noun", "proper noun", "adjective"]
+Article = Literal["", "a", "an", "the"]
 Pair = tuple[Text, Text]  # a prompt with the place of the name open, and the prompt without the concept
 Version = Annotated[str, Field(pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$")]
 
@@ -66,8 +68,8 @@ class Synonym(_Strict):
     """Another name for the same thing."""
 
     name: Name
-    pos: str = "noun"
-    article: str = ""
+    pos: Pos = "noun"
+    article: Article = ""
 
 
 class Sibling(_Strict):
@@ -75,7 +77,7 @@ class Sibling(_Strict):
 
     id: ConceptId
     name: Name
-    article: str = ""
+    article: Article = ""
     adjective: str = ""
     prompts: Texts = ()
 
@@ -109,8 +111,8 @@ class Concept(_Strict):
     slug: Slug
     label: Name
     plural: Annotated[str, Field(pattern=r"^$|\w")] = ""
-    article: str = ""
-    pos: Text
+    article: Article = ""
+    pos: Pos
     family: Slug
     scope: Scope
     since: Version
@@ -183,7 +185,7 @@ class Concept(_Strict):
 class OwnConcept(Concept):
     """A concept of the user's: little is required, and kinds of rows without material are left out."""
 
-    pos: Text = "noun"
+    pos: Pos = "noun"
     family: Slug = "own"
     scope: Scope = "subject"
     since: Version = FIRST
@@ -325,7 +327,7 @@ def require_own_id(name: str, where: object) -> None:
         where: its file or argument, for the message.
 
     Raises:
-        InputError: it is not a `domain/slug`, or the domain is reserved.
+        InputError: it is not a `domain/slug`, or the domain is reserved or not one of igmu's.
         DuplicateIdError: a packaged concept has it.
     """
     if not _ID.fullmatch(name):
@@ -338,6 +340,10 @@ def require_own_id(name: str, where: object) -> None:
         raise InputError(
             f"{where}: {domain!r} is reserved and cannot be used as the domain of a concept. Choose another domain."
         )
+    if domain not in domains():
+        like = "".join(f"did you mean {one!r}? " for one in nearest(domain, domains(), 1))
+        known = ", ".join(domains())
+        raise InputError(f"{where}: there is no domain {domain!r}; {like}Rows depend on it. Use one of {known}.")
     if name in packaged():
         raise DuplicateIdError(f"{where}: igmu already has a concept {name!r}. Choose a different name for yours.")
 
@@ -458,8 +464,8 @@ def concept(name: str) -> Concept:
 
 
 def domains() -> tuple[str, ...]:
-    """The domains, sorted."""
-    return tuple(sorted({c.domain for c in all_concepts().values()}))
+    """The domains of the corpus, sorted; a user's own concept belongs to one of them, too."""
+    return tuple(sorted({name.partition("/")[0] for name in packaged()}))
 
 
 def near(item: Concept) -> tuple[str, ...]:

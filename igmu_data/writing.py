@@ -28,14 +28,17 @@ from igmu_data.rows.scenes import HELD, STYLE, Scene
 from igmu_data.schema import ASIDE, FIRST, Register, Row
 from igmu_data.taxonomy import (
     RESTRICTED_DOMAIN,
+    TRANSLATED,
     Concept,
     OwnConcept,
     Sibling,
     Synonym,
     Translation,
+    domains,
     packaged,
     require_own_id,
 )
+from igmu_data.template import template
 from igmu_data.validate import NEAR_DUPLICATE, alike
 from igmu_data.validate import problems as broken
 
@@ -54,12 +57,16 @@ _NOT_ENGLISH: Final = (
 _INSIDE: Final[Mapping[str, type[BaseModel]]] = {"siblings": Sibling, "synonyms": Synonym, "translations": Translation}
 # What is put in for a required key that is missing, so that the rest can be judged.
 _FILLED: Final = {
-    **dict.fromkeys(("pos", "family", "license", "source"), "other"),
+    **dict.fromkeys(("family", "license", "source"), "other"),
+    "pos": "noun",
     "scope": "subject",
     "since": FIRST,
     "translations": {},
     "scenes": {},
 }
+_ATTRIBUTES: Final = ("attribute", STYLE)  # domains of properties; concepts of nsfw are both
+_LOOSE: Final = "scene"  # domain of siblings that are clothed instead of nude, which are not objects
+_CODE: Final = re.compile(r"[a-z]{2,3}")
 _M = TypeVar("_M", bound=Concept)
 _Place = tuple[int | str, ...]
 
@@ -96,7 +103,7 @@ def check(path: Path) -> tuple[tuple[Row, ...], list[Fault]]:
     if item is None:
         return (), found
     beside = {f"{p.parent.name}/{p.stem}" for p in place.parent.parent.glob("*/*.toml")}
-    found += [*_small(item), *_far(item, beside | packaged().keys())]
+    found += [*_unreplaced(item), *_small(item), *_far(item, beside | packaged().keys())]
     if found:
         return (), found
     rows = tuple(concept_rows(item))
@@ -135,7 +142,7 @@ def examined(text: str, domain: str, slug: str, model: type[_M]) -> tuple[_M | N
         return None, [Fault("TOML", str(error))]
     item, found = _read(given, model, {"domain": domain, "slug": slug})
     if item is not None:
-        for rule in (_names, _scenes, _siblings, _wider, _pairs, _spellings, _twice):
+        for rule in (_kinds, _names, _scenes, _siblings, _wider, _pairs, _spellings, _twice):
             found += rule(item)
         found += _policy(item, given)
     return item, found
@@ -220,6 +227,24 @@ def _cue(text: str, cues: Sequence[str]) -> str | None:
     return next((c for c in cues if re.search(rf"(?<!\w){re.escape(fold(c))}(?:s|es|'s)?(?!\w)", folded)), None)
 
 
+def _kinds(item: Concept) -> Iterator[Fault]:
+    """Values that do not fit the domain, or the languages of the corpus."""
+    wanted = "attribute" if item.domain in _ATTRIBUTES else "subject"
+    if item.domain != RESTRICTED_DOMAIN and item.scope != wanted:
+        yield Fault("scope", f"this must be {wanted!r} in the domain {item.domain!r}", item.scope)
+    for code, translation in item.translations.items():
+        if bool(translation.styled) != (item.domain == STYLE):
+            what = "required for a style" if item.domain == STYLE else "only for styles; leave it out"
+            yield Fault(f"translations.{code}.styled", f"this text is {what}", translation.styled)
+    told = f"the languages are {', '.join(TRANSLATED)}"
+    for key in ("translations", "multilingual"):
+        yield from (Fault(f"{key}.{code}", told, code) for code in getattr(item, key) if code not in TRANSLATED)
+    for other in item.foreign:
+        if not _CODE.fullmatch(other) or other in ("en", *TRANSLATED):
+            what = f"use an ISO 639 code of two or three letters; en, {', '.join(TRANSLATED)} are not allowed here"
+            yield Fault(f"names.{other}", what, other)
+
+
 def _names(item: Concept) -> Iterator[Fault]:
     own = [name.casefold() for name in item.labels]
     for at, other in enumerate(item.synonyms):
@@ -280,6 +305,9 @@ def _siblings(item: Concept) -> Iterator[Fault]:
             yield Fault(f"{key}.id", "this id is used twice, or is the concept's own id", other.id)
         if other.id.startswith(f"{RESTRICTED_DOMAIN}/"):
             yield Fault(f"{key}.id", f"this id must not be in the {RESTRICTED_DOMAIN} domain", other.id)
+        elif other.id.partition("/")[0] not in (*domains(), _LOOSE):
+            known = ", ".join(name for name in domains() if name != RESTRICTED_DOMAIN)
+            yield Fault(f"{key}.id", f"there is no such domain; use one of {known}", other.id)
         if found := named(other.name, item):
             yield Fault(f"{key}.name", f"this text must not name the concept ({found})", other.name)
         for n, text in enumerate(other.prompts):
@@ -389,9 +417,27 @@ def _small(item: Concept) -> Iterator[Fault]:
             yield Fault(_key(("siblings", at, "prompts")), what, sibling.id)
 
 
+def _unreplaced(item: Concept) -> Iterator[Fault]:
+    """Examples of the template that are not about the concept."""
+    examples = OwnConcept.model_validate({**tomllib.loads(template(item.id, "")), "domain": "object", "slug": "x"})
+    scenes = {text for pairs in examples.scenes.values() for text, _ in pairs}
+    lookalikes = {text for other in examples.siblings for text in (other.id, other.name, *other.prompts)}
+    texts = [(_key(("scenes", r, at)), text, scenes) for r, pairs in item.scenes.items()
+             for at, (text, _) in enumerate(pairs)]  # fmt: skip
+    for at, other in enumerate(item.siblings):
+        key = _key(("siblings", at))
+        texts += [(f"{key}.id", other.id, lookalikes), (f"{key}.name", other.name, lookalikes)]
+        texts += [(f"{key}.prompts[{n + 1}]", text, lookalikes) for n, text in enumerate(other.prompts)]
+    for key, text, known in texts:
+        if text in known:
+            yield Fault(key, "this is still an example of the template; replace it", text)
+
+
 def _far(item: Concept, known: Iterable[str]) -> Iterator[Fault]:
     known = list(known)
     for at, name in enumerate(item.far):
+        if name in item.far[:at]:
+            yield Fault(_key(("far", at)), "this concept is listed twice", name)
         if name not in known:
             like = nearest(name, known, 1)
             guess = f"; did you mean {like[0]!r}?" if like else ""

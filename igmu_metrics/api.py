@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from igmu_data.errors import InputError, LengthMismatchError, MetadataError, UnknownIdError
+from igmu_data.errors import EmptyInputError, InputError, LengthMismatchError, MetadataError, UnknownIdError
 from igmu_data.schema import Row
 from igmu_data.spelling import same_prompt
 from igmu_metrics import registry
@@ -27,8 +27,9 @@ from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score,
 from igmu_metrics.evaluation import Evaluation, asked, both, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import listed, listing_of, of_listed
-from igmu_metrics.images.notes import notes, require_alike
+from igmu_metrics.images.notes import notes, require_pairs
 from igmu_metrics.images.sequential import of_images, taken
+from igmu_metrics.metrics._contract import absent, lacking
 from igmu_metrics.metrics._rows import as_lists, present_names
 from igmu_metrics.networks.instruments import Backbone
 from igmu_metrics.networks.observe import OnError, observe
@@ -283,6 +284,8 @@ def score_rows(
         raise LengthMismatchError(
             f"there are {len(images)} images, but {len(original_images)} original_images. Pass the same number of each."
         )
+    if not images:
+        raise EmptyInputError(f"{name}: images is empty. Pass at least one image and its row id.")
     rows = evaluation.rows()
     beside: _Beside = {}
     after, before = (
@@ -296,7 +299,7 @@ def score_rows(
         )
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)
-    require_alike(after.paired(before)[0])
+    require_pairs(after, before)
     look = taken(evaluation.looks, of_images(images))
     tools = evaluation.instruments(targets[0])
     before, after = (evaluation.measured(asked(table, targets[0]), tools, name) for table in (before, after))
@@ -304,10 +307,15 @@ def score_rows(
     if budgets is not None:
         table = table.with_columns(budget=[None if (b := budgets.get(i)) is None else str(b) for i in table["id"]])
     fields = {**evaluation.signed(table, rows), **(signature or {}), **(look.fields if look else {})}
-    how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples}
+    unscored: dict[str, str] = {}
+    how: dict[str, Any] = {"k": evaluation.k, "seed": evaluation.seed, "resamples": resamples, "unscored": unscored}
     with at_level(look.level if look else LEVEL):
         found = scores(table, tools, fields=fields, n_failed=len(failures), **how)
     if name not in found:
+        if name in unscored:
+            raise InputError(unscored[name])
+        if lost := lacking(registry.metric(name), table):
+            raise InputError(f"{name} cannot be computed: {'. '.join(absent(lost, dict(tools)))}")
         given = sorted(set(after.parts.tolist()))
         used = sorted({part for parts in registry.metric(name).INFO.parts.values() for part in parts} - set(given))
         raise InputError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, cast, runtime_checkable
 
@@ -32,6 +33,7 @@ RESAMPLES: Final = 2000
 Setting = str | int | float | bool
 _MAX: Final = 1e308  # of a number in a scorecard
 _MAX_WHOLE: Final = 2**63
+_SAME: Final = 1e-9  # rounding of a value and the ends of its interval
 CROSS: Final = "cross-domain"
 """Probe of a second entry for an image, in another domain; metrics that read images ignore it."""
 PARTS: Final = (*SPLITS, *ASIDE, CROSS)
@@ -303,7 +305,7 @@ def scored(
         **({"metric.package": package} if package else {}),
         **fields,
     }
-    if package and (wrong := faults(result, signed)):
+    if package and (wrong := faults(result, signed, metric.INFO, len(table))):
         raise PluginError(metric.INFO.name, package, f"score() returned an invalid result: {'; '.join(wrong)}")
     signed |= result.settings
     figures, headline = dict(result.figures), result.headline
@@ -323,12 +325,19 @@ def scored(
     )
 
 
-def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) -> list[str]:
+def faults(
+    result: Any,
+    signed: Mapping[str, Setting] = MappingProxyType({}),
+    info: MetricInfo | None = None,
+    n: int | None = None,
+) -> list[str]:
     """What is wrong with a metric's result, so that it cannot be part of a scorecard.
 
     Args:
         result: what `score` returned.
         signed: fields of the signature that settings cannot change: the model, the metric, its version …
+        info: description of the metric, which the result must match; None to check the result alone.
+        n: number of rows of the table that was scored; None if it is unknown.
 
     >>> faults(Result(Estimate(0.5), {"mine": Estimate(float("nan"))}, {"ids": ["a"]}))
     ['the headline is not among the figures', "figure 'mine': NaN without a reason", "setting 'ids' has type list"]
@@ -371,7 +380,35 @@ def faults(result: Any, signed: Mapping[str, Setting] = MappingProxyType({})) ->
             found.append(f"setting {name!r} is {value!r}, but the score is signed with {signed[name]!r}")
     if type(result.n_failed) is not int or result.n_failed < 0:
         found.append(f"n_failed is {result.n_failed!r}, which is not a count")
-    return found
+    return found or [*_unlike_info(result, info), *_impossible(result, n)]
+
+
+def _unlike_info(result: Result, info: MetricInfo | None) -> Iterator[str]:
+    """How a result contradicts the description of its metric, on which cards, checks and reports rely."""
+    if info is None:
+        return
+    if info.headline not in result.figures and "variant" not in result.settings:
+        yield f"INFO.headline is {info.headline!r}, which is not one of the figures {', '.join(result.figures)}"
+    (low, high), value, ends = info.range, result.headline.value, result.headline.interval
+    if isnan(value):
+        return
+    if not low <= value <= high:
+        yield f"the headline {value:g} is not in INFO.range, {low:g} to {high:g}"
+    if ends is not None and not low - _SAME <= ends[0] <= ends[1] <= high + _SAME:
+        yield f"the headline's interval {ends} exceeds INFO.range, {low:g} to {high:g}"
+
+
+def _impossible(result: Result, n: int | None) -> Iterator[str]:
+    """Figures that contradict themselves, or the number of rows."""
+    for name, figure in result.figures.items():
+        if figure.n_prompts > figure.n_generations or (n is not None and figure.n_generations > 2 * n):
+            counts = f"figure {name!r} has {figure.n_prompts} prompts and {figure.n_generations} generations"
+            yield counts if n is None else f"{counts}, but the table has only {n} generations of each of two models"
+        ends = figure.interval
+        if ends is not None and not isnan(figure.value) and not ends[0] - _SAME <= figure.value <= ends[1] + _SAME:
+            yield f"figure {name!r}: its interval {ends} does not contain its value {figure.value:g}"
+    if n is not None and result.n_failed > n:
+        yield f"n_failed is {result.n_failed}, but there are only {n} generations"
 
 
 def _is_name(name: Any) -> bool:

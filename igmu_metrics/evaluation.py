@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.configs import GENERAL, config_concepts, config_target
-from igmu_data.errors import InputError, PluginError
+from igmu_data.errors import EmptyInputError, IgmuError, InputError
 from igmu_data.files import require_nameable
 from igmu_data.load import bench_rows, digest, general_prompts
 from igmu_data.load import signed as corpus_signed
@@ -33,8 +33,9 @@ from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
-from igmu_metrics.images.notes import generated, images_differ, notes, require_alike, require_recorded
+from igmu_metrics.images.notes import generated, images_differ, notes, require_pairs, require_recorded
 from igmu_metrics.images.sequential import of_table, taken
+from igmu_metrics.metrics._contract import columns, failure, left_out, parts, role_of
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, require_judge
@@ -45,20 +46,9 @@ from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.settings import Settings, options, unrecorded
 from igmu_metrics.statistics.level import LEVEL, at_level
 
-# For each column, the role of what computes it.
-BEHIND: Final = {
-    "probability": "detector",
-    "present": "detector",
-    "answered": "detector",
-    "alignment": "clip",
-    "stripped_alignment": "clip",
-    "clip_features": "clip",
-    "reward": "align",
-    "align_features": "align",
-    "features": "features",
-    "lpips": "lpips",
-}
 Advance = Callable[[str, int, int], None]
+UNSCORED: Final = "not scored: "
+"""Beginning of the notes about metrics that a card lacks; they depend on the plugins, not on the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +151,7 @@ class Evaluation(Settings):
         first, *others = (self._found(model.folder, rows, target) for model in named)
         first = reference.beside(first, others, rows)
         for other in others:
-            require_alike(other.paired(first, skip=self.on_error == "skip")[0])
+            require_pairs(other, first, skip=self.on_error == "skip")
             taken(self.looks, of_table(other))  # checked before images are read
         return [first, *others]
 
@@ -347,8 +337,13 @@ class Evaluation(Settings):
             **self.signed(table, rows),
             **(look.fields if look else {}),
         }
+        unscored: dict[str, str] = {}
         with at_level(look.level if look else LEVEL):
-            found = scores(table, tools, fields=signed, n_failed=len(failures), k=self.k, seed=self.seed)
+            how: dict[str, Any] = {"k": self.k, "seed": self.seed, "unscored": unscored}
+            found = scores(table, tools, fields=signed, n_failed=len(failures), **how)
+        if not found:
+            what = f"no metric can be scored on the {len(table)} pairs of images of {model}"
+            raise EmptyInputError(f"{what}. Choose another --detector, add --clip, or use images of other prompts.")
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
         return scorecard.build(
@@ -361,6 +356,7 @@ class Evaluation(Settings):
             failures=failures,
             options=given,
             notes=[
+                *(f"{UNSCORED}{why}" for why in unscored.values()),
                 *notes(table),
                 *of_detector(table, tools),
                 *(unasked(tools.detector) if self.config == GENERAL else []),
@@ -400,11 +396,17 @@ def both(
 
     Returns:
         The pairs that can be scored, and the reasons why others cannot.
+
+    Raises:
+        EmptyInputError: no pair can be scored; the message gives the first reason.
     """
     table, reasons = after.paired(before, skip=skip)
     for who, name in (("unlearned", "status"), ("original", "status" + ORIGINAL)):
         failed = [s for s in table[name].tolist() if s.startswith(FAILED)]
         reasons += [f"{who} model: {status.removeprefix(FAILED)}" for status in failed]
+    if not table.ok.any():
+        why = f"; the first of {len(reasons)} reasons is: {reasons[0]}" if reasons else ", because there are none"
+        raise EmptyInputError(f"no pair of images can be scored{why}. Check the files, or generate them again.")
     table = rewarded(table.where(table.ok), tools.align, tools.store)
     if tools.clip is None or "prompt" not in table or not len(table) or not (table["prompt"] != "").all():
         return table, reasons
@@ -436,6 +438,7 @@ def scores(
     k: int | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    unscored: dict[str, str] | None = None,
 ) -> dict[str, Score]:
     """All scores that can be computed from the table, by `metric` or `metric/part`.
 
@@ -448,20 +451,30 @@ def scores(
             the smallest number that any prompt has left.
         seed: of every bootstrap.
         resamples: of every bootstrap.
+        unscored: gets the reason by metric for those that are left out, as far as it is not expected (`left_out`).
     """
     table = table.with_facts(**facts(tools, table), k=k, unequal_seeds="fewest" if n_failed else None)
     out: dict[str, Score] = {}
     for name, metric in sorted(registry.metrics().items(), key=lambda item: (item[1].INFO.place, item[0])):
         signed = {**fields, "rows": digest(table["id"].tolist()), **_instruments(metric, tools)}
+        n, why = len(out), list[str]()
         for part, seen in parts(metric, table):
             marked = signed | ({"split": part} if part else {})
             try:
                 score = scored(metric, seen, marked, n_failed=n_failed, seed=seed, resamples=resamples)
-            except PluginError as error:  # an error in a plugin must not waste hours of measuring
-                registry.skip(error)
+            except IgmuError as error:  # an error in a plugin must not waste hours of measuring
+                if not getattr(metric, "PACKAGE", ""):
+                    raise
+                why.append(failure(metric, error))
                 continue
             if score is not None:
                 out[f"{name}/{part}" if part else name] = score
+        if unscored is not None and not why and len(out) == n:
+            why = left_out(metric, table, dict(tools))
+        for one in why:
+            registry.skip(one)
+        if unscored is not None and why:
+            unscored[name] = " ".join(dict.fromkeys(why))
     return out
 
 
@@ -476,25 +489,11 @@ def facts(tools: Instruments, table: Generations) -> dict[str, Setting]:
     return {"target": tools.target, "near": ",".join(near), **known}
 
 
-def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations]]:
-    """The parts of a table on which a metric is scored, each with only the columns that the metric declares."""
-    wanted = registry.columns(metric)
-    if not set(metric.NEEDS) <= set(table.columns):
-        return
-    # Drop other columns before selecting rows, because copying features is expensive.
-    sorting = {"split", "probe"} - set(wanted)
-    narrow = Generations({n: v for n, v in table.columns.items() if n in wanted or n in sorting}, table.facts)
-    for part, splits in metric.INFO.parts.items():
-        seen = narrow.part(*splits)
-        if len(seen):
-            yield part, seen.without(*sorting)
-
-
 def _instruments(metric: Metric, tools: Instruments) -> dict[str, Setting]:
     """Signature of the detector and networks that compute the columns of a metric."""
-    behind = {BEHIND.get(name.removesuffix(ORIGINAL)) for name in registry.columns(metric)}
+    behind = {role_of(name) for name in columns(metric)}
     found: dict[str, Setting] = {"strip": tools.strip} if "clip" in behind else {}
-    for role, info in tools:
-        if role in behind:
-            found |= info.signature(role)
+    for name, info in tools:
+        if name in behind:
+            found |= info.signature(name)
     return found

@@ -186,8 +186,8 @@ def metrics() -> dict[str, Metric]:
     return {name: cast(Metric, found) for name, found in modules("metrics").items()}
 
 
-def skip(error: PluginError) -> None:
-    """Report once that a plugin is skipped."""
+def skip(error: PluginError | str) -> None:
+    """Report once that a plugin, or a metric, is skipped."""
     if str(error) not in _told:
         _told.add(str(error))
         _log.warning("skipped %s", error)  # on stderr, unless somebody set up logging otherwise
@@ -213,11 +213,6 @@ def absent(name: str, package: str) -> str:
 def info(name: str, package: str) -> MetricInfo | None:
     """The description of a scorecard's metric; None if it is not installed."""
     return None if absent(name, package) else metric(name).INFO
-
-
-def columns(metric: Metric) -> tuple[str, ...]:
-    """The columns that a metric reads: those that it requires and those that are optional."""
-    return (*metric.NEEDS, *getattr(metric, "USES", ()))
 
 
 def detector(spec: str, *, store: Store | None = None, **options: Any) -> Detector:

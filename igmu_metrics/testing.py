@@ -24,9 +24,9 @@ from igmu_data.rows.far import far
 from igmu_data.schema import COMPOSITION, NEGATION, SUPERCLASS
 from igmu_data.taxonomy import concept, near
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate, MetricInfo, Result, faults, one_line
-from igmu_metrics.evaluation import parts
+from igmu_metrics.contract import Estimate, Result, faults, one_line
 from igmu_metrics.generations import ORIGINAL, Generations, column
+from igmu_metrics.metrics._contract import parts
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo
 
 if TYPE_CHECKING:
@@ -168,8 +168,9 @@ def _scored(module: Any, table: Generations) -> Iterator[str]:
             if changed := [name for name, values in seen.columns.items() if _content(values) != before[name]]:
                 yield f"{where}score changes the table it is given: {', '.join(changed)}"
                 continue
-            for wrong in (*_figures(module.INFO, result, len(seen)), *_laws(module, seen, result)):
-                yield where + wrong
+            wrong = [] if result is None else faults(result, info=module.INFO, n=len(seen))
+            for one in (*wrong, *_laws(module, seen, result)):
+                yield where + one
         except Exception as error:
             yield f"{where}score raises {one_line(error)}"
     if not found:
@@ -179,31 +180,6 @@ def _scored(module: Any, table: Generations) -> Iterator[str]:
 def _score(module: Any, table: Generations, seed: int = 0) -> Result | None:
     result: Result | None = module.score(table, seed=seed, resamples=_RESAMPLES)
     return result
-
-
-def _figures(info: MetricInfo, result: Result | None, n: int) -> Iterator[str]:
-    if result is None:
-        return
-    if wrong := faults(result):
-        yield from wrong
-        return
-    if info.headline not in result.figures and "variant" not in result.settings:
-        yield f"INFO.headline is {info.headline!r}, which is not one of the figures {', '.join(result.figures)}"
-    low, high = info.range
-    if not isnan(result.headline.value) and not low <= result.headline.value <= high:
-        yield f"the headline {result.headline.value:g} is not in INFO.range, {low:g} to {high:g}"
-    for name, figure in result.figures.items():
-        if figure.n_generations > 2 * n or figure.n_prompts > figure.n_generations:
-            counts = f"{figure.n_prompts} prompts and {figure.n_generations} generations"
-            yield f"figure {name!r} has {counts}, but the table has only {n} generations of each of two models"
-        if (ends := figure.interval) is None or isnan(figure.value):
-            continue
-        if not ends[0] - _SAME <= figure.value <= ends[1] + _SAME:
-            yield f"figure {name!r}: its interval {ends} does not contain its value {figure.value:g}"
-        if figure is result.headline and not low - _SAME <= ends[0] <= ends[1] <= high + _SAME:
-            yield f"figure {name!r}: its interval {ends} exceeds INFO.range"
-    if result.n_failed > n:
-        yield f"n_failed is {result.n_failed}, but there are only {n} generations"
 
 
 def _laws(module: Any, table: Generations, result: Result | None) -> Iterator[str]:

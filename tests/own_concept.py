@@ -1,7 +1,8 @@
-"""A small concept of one's own, for tests: the file that `igmu concept new` writes, with a second sibling."""
+"""A small concept of one's own, for tests: the file that `igmu concept new` writes, with other texts and a sibling."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,11 @@ prompts = ["a kite above the beach", "a red kite in a strong wind over the dunes
 """
 
 
+def replaced(text: str) -> str:
+    """A template with other examples: scenes at noon, and a blimp."""
+    return re.sub(r'(?m)^(    \["[^"]*)", "', r'\1, at noon", "', text).replace("lookalike", "blimp")
+
+
 def written(folder: Path, name: str = "object/zeppelin", edit: tuple[str, str] | None = None, more: str = "") -> Path:
     """The file of a concept.
 
@@ -27,7 +33,7 @@ def written(folder: Path, name: str = "object/zeppelin", edit: tuple[str, str] |
     """
     path = folder / f"{name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = template(name, path) + SIBLING
+    text = replaced(template(name, path)) + SIBLING
     if edit is not None:
         assert edit[0] in text
         text = text.replace(*edit, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -10,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from audited import NATURES, TASKS, Nature, evidence, figures, frame, seen, with_loss, world
 
+from igmu_data.errors import InputError
 from igmu_data.sandbox.packaged import VERSIONS
 from igmu_data.schema import Row
 from igmu_metrics.contract import Estimate
@@ -19,15 +22,18 @@ from igmu_metrics.distances.gaussian import cmmd, frechet_distance, kid
 from igmu_metrics.distances.quality import quality_coverage, quality_frechet, quality_within, seed_halves
 from igmu_metrics.evaluation import asked
 from igmu_metrics.generations import Generations
+from igmu_metrics.images.generate import Request
 from igmu_metrics.images.layouts import of_rows
 from igmu_metrics.metrics.forget_score import DEFAULT
+from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit import checks, noisy, page, stability
 from igmu_metrics.sandbox.audit.agreement import agreement, order, right, verdict
 from igmu_metrics.sandbox.audit.candidates import DAMAGES, monotone
 from igmu_metrics.sandbox.audit.checks import Outcome
 from igmu_metrics.sandbox.audit.findings import Findings, analyse
-from igmu_metrics.sandbox.audit.gather import describe
+from igmu_metrics.sandbox.audit.gather import describe, plan
 from igmu_metrics.sandbox.audit.measures import MEASURES, values
+from igmu_metrics.sandbox.audit.run import run
 from igmu_metrics.sandbox.audit.seen import everything, prompts, random_draws, sizes
 from igmu_metrics.sandbox.audit.stability import curves
 from igmu_metrics.sandbox.audit.truth import ASPECTS, HEADLINE, PAIRS, Fixed, Gap, Pair
@@ -423,3 +429,25 @@ def test_what_probes_negation_is_no_part_of_an_audit(corpus_rows: dict[str, list
     assert found["shown"].tolist() == [bool(present[rows.index(r)]) for r in kept]
     assert judged.part("adversarial")["id"].tolist() == [rows[3].id]
     assert judged.part("negation")["id"].tolist() == [rows[1].id]
+
+
+def test_an_audit_says_what_it_will_do(tmp_path: Path) -> None:
+    """Before the first image; how long it takes follows from images that are there."""
+    asked_for = [Request(f"{i:016x}", seed, "a church") for i in range(50) for seed in (1, 2)]
+    jobs = [demo.Task(slug, tmp_path / slug, asked_for) for slug in ("church", "van-gogh")]
+    said = "audit: 6 models for each of 2 tasks (church, van-gogh), 1200 images, of which "
+    end = f"; images are kept in {tmp_path}, where an interrupted audit resumes"
+    assert plan(jobs, tmp_path) == f"{said}1200 must be generated{end}"
+    done = jobs[0].folders["esd"]
+    done.mkdir(parents=True)
+    lines = [{"file_name": f"{r.row_id}.png", "id": r.row_id, "seed": r.seed} for r in asked_for[:60]]
+    (done / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    call = {"images": 60, "batch_size": 60, "seconds": 600 * torch.get_num_threads(), "peak_bytes": 1, "device": "cpu"}
+    (done / "times.jsonl").write_text(json.dumps(call) + "\n")
+    assert plan(jobs, tmp_path) == f"{said}1140 must be generated (about 3.2 h){end}"
+
+
+def test_a_metric_that_the_audit_cannot_compute_is_refused_before_any_image(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--metric lpips: it requires lpips, which .* the columns id, seed, "):
+        run(tmp_path / "docs", tmp_path / "work", seeds_per_row=2, metrics=["lpips"])
+    assert list(tmp_path.iterdir()) == []

@@ -287,10 +287,10 @@ def test_failures_of_two_cards_of_one_model_are_both_counted(
     told, answer = check(failed(2), failed(3, "sandbox.castle"), failed(0, "sandbox.tower"))
     assert answer == {"esd on sandbox.church": 2, "esd on sandbox.castle": 3}
     for name, n in answer.items():
-        assert f"note: {n} images of {name} failed or are missing" in told
+        assert f"note: {n} of the images of {name} failed or are missing" in told
     told, answer = check(failed(2), failed(4))
     assert answer == {"esd": 6}
-    assert "note: 6 images of esd failed or are missing" in told
+    assert "note: 6 of the images of esd failed or are missing" in told
 
 
 # --- paper ------------------------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from tiny import tiny_clip
 from igmu_data.schema import ASIDE, SPLITS, Row
 from igmu_metrics import registry
 from igmu_metrics.contract import CROSS, PARTS, FloatArray, Signature
-from igmu_metrics.evaluation import Evaluation, Instruments, asked, both, facts, parts, scores
+from igmu_metrics.evaluation import Evaluation, Instruments, asked, both, facts, scores
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import of_rows
 from igmu_metrics.metrics import forget_score
+from igmu_metrics.metrics._contract import columns, parts
 from igmu_metrics.networks.instruments import Batch, InstrumentInfo, answer_key, feature_key
 from igmu_metrics.testing import sample_table
 
@@ -86,7 +87,7 @@ def test_what_failed_for_either_model_is_left_out_for_both_and_said(table: Gener
 
 def test_the_forget_score_aligns_with_stripped_prompts_alone() -> None:
     assert {"stripped_alignment", "stripped_alignment_original"} <= set(forget_score.USES)
-    assert not {"alignment", "alignment_original"} & set(registry.columns(forget_score))
+    assert not {"alignment", "alignment_original"} & set(columns(forget_score))
 
 
 def test_every_way_of_preparing_an_image_is_signed() -> None:

@@ -44,11 +44,14 @@ def problems(path: Path) -> list[str]:
 
 
 class TestTemplate:
-    @pytest.mark.parametrize("name", [ZEPPELIN, "style/my-own", "identity/ada-lovelace", "vehicle/old-ship"])
+    @pytest.mark.parametrize("name", [ZEPPELIN, "style/my-own", "identity/ada-lovelace", "landmark/old-ship"])
     def test_only_what_is_to_be_written_is_missing(self, tmp_path: Path, name: str) -> None:
         done = igmu("concept", "new", name, "--out", tmp_path)
         assert done.exit_code == 0, done.output
-        assert problems(tmp_path / f"{name}.toml") == ["siblings: at least 2 entries are required; found 1"]
+        *unreplaced, few = problems(tmp_path / f"{name}.toml")
+        assert few == "siblings: at least 2 entries are required; found 1"
+        assert len(unreplaced) == (2 if name.startswith("style/") else 13)  # sibling and scenes
+        assert all("this is still an example of the template; replace it: " in line for line in unreplaced)
 
     def test_every_key_is_there_and_every_example_is_valid(self, tmp_path: Path) -> None:
         path = written(tmp_path)
@@ -70,6 +73,8 @@ class TestTemplate:
             (("Object/zeppelin",), "not a valid concept id"),
             (("object/../x",), "not a valid concept id"),
             (("sandbox/zeppelin",), "is reserved and cannot be"),
+            (("objects/zeppelin",), "there is no domain 'objects'; did you mean 'object'? Rows depend"),
+            (("thing/zeppelin",), "Use one of artwork, attribute, character, identity, landmark, nsfw, object, style."),
             (("object/church",), "igmu already has a concept 'object/church'"),
         ):
             done = igmu("concept", "new", *words)
@@ -107,31 +112,34 @@ FAULTS = (
     ),
     (('"a rainy day"', '""'), "scenes.short[1][2]: string should match pattern"),
     (
-        ('["{a} in the rain", "a rainy day"]', '["{a} in the rain"]'),
+        ('["{a} in the rain, at noon", "a rainy day"]', '["{a} in the rain"]'),
         "scenes.short[1]: the second text of a pair is missing",
     ),
-    (('["{a} in the rain", "a rainy day"]', '"{a} in the rain"'), "scenes.short[1]: input should be a valid tuple"),
+    (
+        ('["{a} in the rain, at noon", "a rainy day"]', '"{a} in the rain"'),
+        "scenes.short[1]: input should be a valid tuple",
+    ),
     (("short = [", "shorts = ["), "scenes.shorts: input should be 'sentence', 'short', 'tags' or 'long'"),
     (
-        ('    ["{a} in the rain", "a rainy day"],\n', ""),
+        ('    ["{a} in the rain, at noon", "a rainy day"],\n', ""),
         "scenes: at least 8 entries are required; found 7",
     ),
     (
         ("{a}, watercolor", "{A} in the rain".replace("A", "a")),
-        "scenes: this text appears more than once: '{a} in the rain'",
+        "scenes: this text appears more than once: '{a} in the rain, at noon'",
     ),
     (
-        ("a lookalike by the road", "a zeppelin by the road"),
+        ("a blimp by the road", "a zeppelin by the road"),
         "siblings[1].prompts[1]: this text must not name the concept (zeppelin)",
     ),
-    (("a lookalike by the road", "a balloon by the road"), "siblings[1].prompts[1]: this text must name the sibling"),
+    (("a blimp by the road", "a balloon by the road"), "siblings[1].prompts[1]: this text must name the sibling"),
     (
-        ('    "a lookalike, black and white photograph",\n', ""),
+        ('    "a blimp, black and white photograph",\n', ""),
         "siblings[1].prompts: at least 3 entries are required; found 2: ",
     ),
     (('id = "object/kite"', 'id = "kite"'), "siblings[2].id: string should match pattern"),
     (
-        ('id = "object/kite"', 'id = "object/lookalike"'),
+        ('id = "object/kite"', 'id = "object/blimp"'),
         "siblings[2].id: this id is used twice, or is the concept's own id",
     ),
     (('id = "object/kite"', 'id = "nsfw/nudity"'), "siblings[2].id: this id must not be in the nsfw domain"),
@@ -164,6 +172,31 @@ FAULTS = (
         "synonyms[1]: this name is already a name of the concept",
     ),
     (('pos = "noun"', "imagenet = [1000]"), "imagenet[1]: input should be less than 1000: '1000'"),
+    (('pos = "noun"', 'pos = "verb"'), "pos: input should be 'noun', 'proper noun' or 'adjective': 'verb'"),
+    (
+        ('pos = "noun"', 'synonyms = [{ name = "dirigible", pos = "verb" }]'),
+        "synonyms[1].pos: input should be 'noun', 'proper noun' or 'adjective': 'verb'",
+    ),
+    (('article = "a" ', 'article = "teh" '), "article: input should be '', 'a', 'an' or 'the': 'teh'"),
+    (('scope = "subject"', 'scope = "attribute"'), "scope: this must be 'subject' in the domain 'object': 'attribute'"),
+    (
+        ('id = "object/kite"', 'id = "objcet/kite"'),
+        "siblings[2].id: there is no such domain; use one of artwork, attribute, character, identity, landmark, ",
+    ),
+    (("a blimp by the road", "a lookalike by the road"), "siblings[1].prompts[1]: this is still an example"),
+    (('name = "blimp"', 'name = "lookalike"'), "siblings[1].name: this is still an example of the template"),
+    (("colors, wide shot, at noon", "colors, wide shot"), "scenes.tags[2]: this is still an example of the template; "),
+    (
+        ('pos = "noun"', 'translations = { es = { noun = "zepelín", phrase = "un zepelín", styled = "en zepelín" } }'),
+        "translations.es.styled: this text is only for styles; leave it out: 'en zepelín'",
+    ),
+    (
+        ('pos = "noun"', 'translations = { en = { noun = "airship", phrase = "an airship" } }'),
+        "translations.en: the languages are es, fr, de, it, pt, zh: 'en'",
+    ),
+    (('pos = "noun"', 'names = { polish = "sterowiec" }'), "names.polish: use an ISO 639 code of two or three letters"),
+    (('pos = "noun"', 'names = { es = "zepelín" }'), "names.es: use an ISO 639 code of two or three letters"),
+    (('pos = "noun"', 'far = ["object/church", "object/church"]'), "far[2]: this concept is listed twice"),
     (('pos = "noun"', 'without = { typo = "no" }'), "without: the attack families or probes ['typo'] do not exist"),
 )
 
@@ -228,6 +261,9 @@ class TestCheck:
         assert igmu("concept", "check", tmp_path).output == igmu("concept", "check", *paths).output
 
     def test_a_packaged_concepts_file_elsewhere(self, tmp_path: Path) -> None:
+        (found,) = problems(written(tmp_path, "thing/tram"))
+        assert found.startswith("id: the path of the file: there is no domain 'thing'; ")
+        assert "Use one of artwork, attribute, " in found
         (found,) = problems(written(tmp_path, "object/church"))
         assert "igmu already has a concept 'object/church'" in found
 
@@ -258,7 +294,7 @@ class TestBeside:
             assert set(all_concepts()) - set(before[0]) == {ZEPPELIN}
             assert config_concepts("object.zeppelin") == config_concepts("object.own") == (ZEPPELIN,)
             assert ZEPPELIN in config_concepts("object")
-            assert {"object/lookalike", "object/kite"} <= known_ids()
+            assert {"object/blimp", "object/kite"} <= known_ids()
             assert len(bench_rows("object.zeppelin")) == 194
             assert len(load_bench("object.zeppelin", "forget")) == 52
         assert (list(all_concepts()), list(configs()), list(siblings())) == before
@@ -280,7 +316,7 @@ class TestBeside:
         mosque = ('id = "object/kite"\nname = "kite"', 'id = "object/mosque"\nname = "kite"')
         written(tmp_path, edit=mosque)
         written(tmp_path, "object/pagoda")
-        written(tmp_path, "object/striped", ('scope = "subject"', 'scope = "attribute"'))
+        written(tmp_path, "attribute/striped")
         rows, words = {r.id for r in concept_rows(concept("object/church"))}, default_vocabulary()
         with using(tmp_path):
             assert {r.id for r in concept_rows(concept("object/church"))} == rows
@@ -293,11 +329,11 @@ class TestBeside:
             assert default_vocabulary(own="").digest() == words.digest()
             assert default_vocabulary(own="object/zeppelin").rivals.keys() - words.rivals.keys() == {
                 ZEPPELIN,
-                "object/lookalike",
+                "object/blimp",
             }
             assert taxonomy.own_of(["object/church", ZEPPELIN]) == (ZEPPELIN,)
         assert "object/airplane" in now.rivals[ZEPPELIN]
-        assert "object/lookalike" in now.rivals[ZEPPELIN]
+        assert "object/blimp" in now.rivals[ZEPPELIN]
 
     def test_far_are_chosen_once_and_for_all(self, tmp_path: Path) -> None:
         written(tmp_path)
@@ -341,6 +377,7 @@ class TestBeside:
             ("object/church", DuplicateIdError, "igmu already has a concept 'object/church'"),
             ("object/Zeppelin", InputError, "not a valid concept id"),
             ("general/zeppelin", InputError, "is reserved and cannot be"),
+            ("objects/zeppelin", InputError, "there is no domain 'objects'; did you mean 'object'"),
         ):
             path = written(tmp_path / name.replace("/", "-"), name)
             with using(path.parent.parent), pytest.raises(error, match=says):
@@ -415,12 +452,12 @@ class TestBuild:
         import datasets
 
         written(tmp_path / "own")
-        written(tmp_path / "own", "vehicle/airship")
+        written(tmp_path / "own", "landmark/airship")
         out = tmp_path / "bench"
         assert igmu("build", "--concepts", tmp_path / "own", "--out", out).exit_code == 0
         assert igmu("validate", out).exit_code == 0
         loaded = datasets.load_dataset(str(out), split="forget", cache_dir=str(tmp_path / "cache"))
-        assert set(loaded["concept"]) == {ZEPPELIN, "vehicle/airship"}
+        assert set(loaded["concept"]) == {ZEPPELIN, "landmark/airship"}
 
     def test_an_edited_file_is_found(self, tmp_path: Path) -> None:
         written(tmp_path / "own")

@@ -73,8 +73,6 @@ def test_generate_score_and_report(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_commands_that_are_printed_can_be_pasted(tmp_path: Path) -> None:
     """From a reference table to the report, with a bench, a concept of one's own and other settings than the usual."""
-    import transformers  # noqa: F401  # before the runner's stderr, which its log handler would keep
-
     draw(tmp_path / "images", list(bench_rows("sandbox.church").values())[::28])
     written(tmp_path / "own")
 

@@ -27,6 +27,7 @@ from igmu_metrics.statistics import (
     resample,
     rogan_gladen,
     studentized,
+    unbounded_mean,
     unpaired_difference,
     wilson,
 )
@@ -229,9 +230,29 @@ def test_studentized_measures_each_resample_in_its_own_errors() -> None:
 
 
 def test_studentized_of_equal_clusters_is_a_point() -> None:
-    assert studentized(np.array([[2.0, 4.0]] * 3)) == (0.5, 0.5)
-    with pytest.raises(InputError):
-        studentized(np.array([[2.0, 4.0]]))
+    assert studentized(np.array([[2.0, 4.0]] * 10)) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("n", [10, 12, 15, 30])
+@pytest.mark.parametrize("odd", [1, 2, 3])
+@pytest.mark.parametrize(("most", "other"), [(0.8, 0.1), (0.7, 0.3), (0.33, 0.9), (2.3, 17.1)])
+def test_resamples_that_agree_up_to_rounding_have_no_error(n: int, odd: int, most: float, other: float) -> None:
+    """Their standard errors were some 1e-8 instead of 0, and the interval went from minus seven million to 0.71."""
+    values = np.full(n, most)
+    values[:odd] = other
+    low, high = studentized(np.stack([values, np.ones(n)], axis=1))
+    assert max(values.mean() - low, high - values.mean()) < 5 * values.std()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 9])
+def test_few_prompts_have_no_interval_of_a_mean_of_any_values(n: int) -> None:
+    """By the function that everything passes through, which plugins call, too; with the reason."""
+    values = np.array([1.0, 1.0, 1.0, 0.0, 1.0] * 2)[:n]
+    with pytest.raises(InputError, match=rf"fewer than 10 prompts \({n}\)\. Use unbounded_mean"):
+        studentized(np.stack([values, np.ones(n)], axis=1))
+    found = unbounded_mean(values, np.arange(n), reason="mine")
+    assert (found.value, found.interval, found.n_prompts) == (values.mean(), None, n)
+    assert found.reason == f"mine; no interval, because there are fewer than 10 prompts ({n})"
 
 
 def test_resamples_do_not_know_the_order_of_clusters() -> None:

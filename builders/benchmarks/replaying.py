@@ -27,9 +27,10 @@ from igmu_data.rows.rounds import spread
 from igmu_data.schema import Row
 from igmu_metrics import registry
 from igmu_metrics.contract import scored
-from igmu_metrics.evaluation import both, facts, parts
+from igmu_metrics.evaluation import both, facts
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.generate import requests_for
+from igmu_metrics.metrics._contract import parts
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.report.wording import grade

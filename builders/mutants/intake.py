@@ -63,7 +63,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ways-of-generating-not-compared",
         _EVALUATION,
-        'require_alike(other.paired(first, skip=self.on_error == "skip")[0])',
+        'require_pairs(other, first, skip=self.on_error == "skip")',
         'other.paired(first, skip=self.on_error == "skip")',
         _METADATA,
         "models that were generated otherwise are compared",
@@ -295,7 +295,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "lists-of-unlike-ways",
         "igmu_metrics/api.py",
-        "    require_alike(after.paired(before)[0])\n",
+        "    require_pairs(after, before)\n",
         "",
         _PLANTED,
         "lists of images of other steps than the original's are scored",

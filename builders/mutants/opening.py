@@ -8,6 +8,8 @@ from builders.mutants.mutation import Mutation
 
 _EVALUATION: Final = "igmu_metrics/evaluation.py"
 _PUBLISHED: Final = ("tests/builders/test_published.py",)
+_UNSCORED: Final = ("tests/test_unscored.py",)
+_OWN: Final = ("tests/test_own.py",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
@@ -97,5 +99,77 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "{}",
         ("tests/test_match.py",),
         "a scorecard does not say that its seeds are an assumption",
+    ),
+    Mutation(
+        "models-without-a-pair",
+        "igmu_metrics/images/notes.py",
+        "    if not len(table):\n        raise EmptyInputError(_unpaired",
+        "    if len(table) < 0:\n        raise EmptyInputError(_unpaired",
+        _UNSCORED,
+        "images all of whose seeds are wrong are measured for hours",
+    ),
+    Mutation(
+        "nothing-that-can-be-read",
+        _EVALUATION,
+        "    if not table.ok.any():\n",
+        "    if table is None:\n",
+        _UNSCORED,
+        "a card without scores is written of images of which none can be read",
+    ),
+    Mutation(
+        "metrics-left-out-in-silence",
+        _EVALUATION,
+        '                *(f"{UNSCORED}{why}" for why in unscored.values()),\n',
+        "",
+        _UNSCORED,
+        "a card does not say that it lacks a metric",
+    ),
+    Mutation(
+        "columns-lacking-in-silence",
+        "igmu_metrics/metrics/_contract.py",
+        "        return [str(PluginError(name, package, why, step))] if metric.INFO.parts else []\n",
+        "        return []\n",
+        _UNSCORED,
+        "a plugin whose column nothing measures vanishes",
+    ),
+    Mutation(
+        "results-unlike-their-description",
+        "igmu_metrics/contract.py",
+        "    return found or [*_unlike_info(result, info), *_impossible(result, n)]\n",
+        "    return found\n",
+        _UNSCORED,
+        "a headline of 1.7 that can be at most 1 gets onto a card, which igmu then refuses",
+    ),
+    Mutation(
+        "domains-of-any-name",
+        "igmu_data/taxonomy.py",
+        "    if domain not in domains():\n",
+        "    if not domains():\n",
+        _OWN,
+        "a misspelt domain costs a concept two thirds of its rows",
+    ),
+    Mutation(
+        "examples-for-prompts",
+        "igmu_data/writing.py",
+        "[*_unreplaced(item), *_small(item), ",
+        "[*_small(item), ",
+        _OWN,
+        "models are asked for a lookalike",
+    ),
+    Mutation(
+        "kinds-of-any-name",
+        "igmu_data/writing.py",
+        "for rule in (_kinds, _names, ",
+        "for rule in (_names, ",
+        _OWN,
+        "values that no rows can be made of are taken without a word",
+    ),
+    Mutation(
+        "audited-without-its-columns",
+        "igmu_metrics/sandbox/audit/run.py",
+        "if column not in SERVED]:",
+        "if column in ()]:",
+        ("tests/test_audit.py",),
+        "an hour of generating ends without the metric that it was for",
     ),
 )

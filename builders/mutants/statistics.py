@@ -61,6 +61,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "bootstrap intervals of few prompts are too narrow",
     ),
     Mutation(
+        "studentized-of-few",
+        f"{_ROOM}/resampling.py",
+        "    if why := too_few(len(sums)):\n        raise",
+        "    if why := too_few(len(sums) + 9):\n        raise",
+        _VERDICT,
+        "a mean over five prompts has an interval that misses it",
+    ),
+    Mutation(
+        "studentized-by-rounding",
+        f"{_ROOM}/resampling.py",
+        "_AGREE = 1e-6",
+        "_AGREE = 1e-9",
+        _VERDICT,
+        "resamples that agree have a tiny error, and intervals reach to minus seven million",
+    ),
+    Mutation(
         "studentized-ends-swapped",
         f"{_ROOM}/resampling.py",
         "return value - high * error, value - low * error",

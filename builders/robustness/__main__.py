@@ -12,9 +12,10 @@ from typing import Annotated, Final
 import typer
 
 from builders.robustness import figure, page
-from builders.robustness.measure import BUDGETS, VERSIONS, measure, slugs
+from builders.robustness.measure import BUDGETS, VERSIONS, measure
 from igmu_data.errors import exits_on_error
 from igmu_data.files import require_writable
+from igmu_metrics.sandbox.demo import slugs
 from igmu_metrics.scorecard import write_text
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent

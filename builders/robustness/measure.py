@@ -13,7 +13,6 @@ from typing import Final
 
 from igmu_data.load import bench_rows, identity
 from igmu_data.sandbox import packaged
-from igmu_data.sandbox.world import world
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.attacks._contract import Budget
@@ -65,11 +64,6 @@ class Measured:
         return [a for a in BUDGETS if any(name == a for _, name in self.outcomes)]
 
 
-def slugs() -> tuple[str, ...]:
-    """The tasks."""
-    return tuple(task.partition("/")[2] for task in world().tasks)
-
-
 def measure(
     work: Path, tasks: Sequence[str], attacks: Sequence[str], versions: Sequence[str]
 ) -> Iterator[dict[str, Measured]]:
@@ -77,7 +71,7 @@ def measure(
 
     Args:
         work: folder of images and records.
-        tasks: some of `slugs()`.
+        tasks: some of `igmu_metrics.sandbox.demo.slugs()`.
         attacks: some of BUDGETS.
         versions: some of VERSIONS.
     """

@@ -254,8 +254,8 @@ def _table(path: Path, folder: Path, named: Mapping[str, str], there: Collection
         given = "" if value is None else str(value).strip()
         if given and whole(given) is None:
             raise MetadataError(
-                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct the seed, or export "
-                "the table again without rounding seeds."
+                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct the seed, or "
+                "export the table again without rounding seeds."
             )
         told = Told(str(record.get(prompt) or ""), whole(given), by=path.name)
         place = _place(folder, str(record.get(file) or ""), there)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from igmu_data.errors import ChecksumError, MetadataError
+from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
+_SEEDS = 5  # of a row that a message shows
 
 
 def generated(table: Generations) -> dict[str, str]:
@@ -98,6 +99,47 @@ def notes(table: Generations) -> list[str]:
         seeds = "1 seed" if same == 1 else f"{same} seeds"
         out.append(f"torch cannot distinguish {seeds} from another seed of the same prompt (equal modulo 2^32)")
     return out
+
+
+def require_pairs(unlearned: Generations, original: Generations, *, skip: bool = False) -> None:
+    """Refuse models without a common prompt and seed, and pairs that were generated in different ways.
+
+    Args:
+        unlearned: the unlearned model's generations.
+        original: the original's.
+        skip: accept generations that only one of the models has, if there are others.
+
+    Raises:
+        EmptyInputError: there is no pair; the message gives the seeds (or prompts) that were found and expected.
+        MetadataError: a generation has no partner, or its partner was generated with different settings.
+    """
+    table = unlearned.paired(original, skip=skip)[0]
+    if not len(table):
+        raise EmptyInputError(_unpaired(unlearned, original))
+    require_alike(table)
+
+
+def _unpaired(unlearned: Generations, original: Generations) -> str:
+    """Why two models have no pair."""
+    for who, table in (("unlearned", unlearned), ("original", original)):
+        if not len(table):
+            return f"the {who} model has no image of the prompts and seeds to score. Generate these images first."
+    where = f"{unlearned['path'][0]}: " if "path" in unlearned else ""
+    mine, theirs = (
+        {row: [seed for of, seed in keys if of == row] for row, _ in keys}
+        for keys in (sorted(unlearned.keys), sorted(original.keys))
+    )
+    none = f"none of the unlearned model's {len(unlearned)} images has"
+    if common := [row for row in mine if row in theirs]:
+        found, expected = (", ".join(map(str, seeds[common[0]][:_SEEDS])) for seeds in (mine, theirs))
+        return (
+            f"{where}{none} a seed of the original's images: row {common[0]!r} has seed {found}, but the original's "
+            f"images have seed {expected}. Generate both with the same seeds, or correct the seeds in the metadata."
+        )
+    return (
+        f"{where}{none} a row of the original's images: it has rows such as {min(mine)!r}, but the original has rows "
+        f"such as {min(theirs)!r}. Generate images of both models for the same prompts."
+    )
 
 
 def require_alike(table: Generations) -> None:

@@ -1,14 +1,105 @@
-"""What every metric declares: its INFO, and the columns that it reads. Checked when a metric is registered."""
+"""What every metric declares: its INFO, and the columns that it reads; checked when a metric is registered. And which
+rows and columns of a table it is scored on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
 
-from igmu_data.errors import nearest
-from igmu_metrics.contract import PARTS, MetricInfo
-from igmu_metrics.generations import COLUMNS, ORIGINAL, column
+from igmu_data.errors import IgmuError, PluginError, nearest
+from igmu_metrics.contract import PARTS, Metric, MetricInfo, one_line
+from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations, column
+
+# For each column, the role of what computes it.
+BEHIND: Final = {
+    "probability": "detector",
+    "present": "detector",
+    "answered": "detector",
+    "alignment": "clip",
+    "stripped_alignment": "clip",
+    "clip_features": "clip",
+    "reward": "align",
+    "align_features": "align",
+    "features": "features",
+    "lpips": "lpips",
+}
+
+
+def role_of(name: str) -> str:
+    """The role of what computes a column of either model; "" if no detector or network does."""
+    return BEHIND.get(name.removesuffix(ORIGINAL), "")
+
+
+def columns(metric: Metric) -> tuple[str, ...]:
+    """The columns that a metric reads: those that it requires and those that are optional."""
+    return (*metric.NEEDS, *getattr(metric, "USES", ()))
+
+
+def parts(metric: Metric, table: Generations) -> Iterator[tuple[str, Generations]]:
+    """The parts of a table on which a metric is scored, each with only the columns that the metric declares."""
+    wanted = columns(metric)
+    if lacking(metric, table):
+        return
+    # Drop other columns before selecting rows, because copying features is expensive.
+    sorting = {"split", "probe"} - set(wanted)
+    narrow = Generations({n: v for n, v in table.columns.items() if n in wanted or n in sorting}, table.facts)
+    for part, splits in metric.INFO.parts.items():
+        seen = narrow.part(*splits)
+        if len(seen):
+            yield part, seen.without(*sorting)
+
+
+def lacking(metric: Metric, table: Generations) -> list[str]:
+    """The columns that a metric requires and a table does not have."""
+    return [name for name in metric.NEEDS if name not in table]
+
+
+def failure(metric: Metric, error: IgmuError) -> str:
+    """An error of a plugin's `score`, with the name of the plugin."""
+    if isinstance(error, PluginError):
+        return str(error)
+    return str(PluginError(metric.INFO.name, getattr(metric, "PACKAGE", ""), f"score() failed ({one_line(error)})"))
+
+
+def left_out(metric: Metric, table: Generations, roles: Collection[str]) -> list[str]:
+    """Why a metric has no score, if this is not expected; otherwise nothing.
+
+    It is expected of igmu's own metrics, whose networks are chosen by options, unless the network was loaded; and of
+    metrics that no evaluation scores.
+
+    Args:
+        metric: a metric without a score.
+        table: table of the evaluation.
+        roles: roles of the detector and the networks that measured it.
+    """
+    name, package, lost = metric.INFO.name, str(getattr(metric, "PACKAGE", "")), lacking(metric, table)
+    why, step = absent(lost, roles) if lost else ("no image belongs to its parts, or score() returned None", "")
+    step = step or "Add images that it counts, or leave it out."
+    if package:
+        return [str(PluginError(name, package, why, step))] if metric.INFO.parts else []
+    chosen = any(role_of(column) in ("", "detector") or role_of(column) not in roles for column in lost)
+    return [f"metric {name}: {why}. {step}"] if lost and not chosen else []
+
+
+def absent(lost: Collection[str], roles: Collection[str]) -> tuple[str, str]:
+    """What columns that a metric requires are, and what supplies them.
+
+    Args:
+        lost: the columns, at least one.
+        roles: roles of the detector and the networks that measured the table.
+
+    Returns:
+        Why they are missing, and the next step.
+    """
+    options = sorted({role_of(name) for name in lost} - {"", *roles})
+    s = "s" * (len(lost) > 1)
+    why = f"it requires the column{s} {', '.join(lost)}, which this evaluation did not measure"
+    if options:
+        return why, f"Set {' and '.join(f'--{one}' for one in options)}."
+    if any(role_of(name) in ("clip", "align") for name in lost):
+        return why, "Use images whose prompts are known (for --layout flat: --prompt)."
+    return why, "Leave the metric out, or use images for which these columns exist."
 
 
 def unsound(module: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Code that the metrics share: the prompt of each generation, a mean over generations, renamed arguments."""
+"""Code that the metrics share: the prompt of each generation, cautions, renamed arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import inspect
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -16,9 +15,8 @@ import numpy.typing as npt
 from igmu_data.errors import InputError
 from igmu_data.numerals import counted
 from igmu_data.schema import ASIDE
-from igmu_metrics.contract import IMAGE, UNIT, Estimate, Interval, Setting
-from igmu_metrics.statistics import cluster_sums, studentized, validation
-from igmu_metrics.statistics.resampling import MIN_STUDENTIZED
+from igmu_metrics.contract import IMAGE, UNIT, Estimate, Setting
+from igmu_metrics.statistics import validation
 
 Column = Sequence[Any] | npt.NDArray[Any]
 _LISTS = ("Sequence", "Collection", "Column", "ArrayLike")
@@ -168,35 +166,3 @@ def require_apart(probes: Sequence[str | None], *, alone: bool) -> None:
 def unit(*ids: Any) -> dict[str, Setting | None]:
     """The fact of a table that records whether every image was counted as a prompt because ids are missing."""
     return {UNIT: IMAGE if any(i is None for i in ids) else None}
-
-
-def mean(
-    values: npt.NDArray[np.float64],
-    clusters: npt.NDArray[np.str_],
-    *,
-    seed: int,
-    resamples: int,
-    bounds: Interval = (-inf, inf),
-    reason: str = "",
-    empty: str = "no generations to average",
-) -> Estimate:
-    """Mean of any values with a bootstrap-t interval over prompts; no interval for fewer than ten prompts.
-
-    Args:
-        values: (n,) one value per generation.
-        clusters: (n,) prompt of each.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
-        bounds: smallest and largest possible value; the interval is clipped to them.
-        reason: a caution to pass on.
-        empty: the reason if n is 0.
-    """
-    if not len(values):
-        return Estimate(float("nan"), reason=empty)
-    sums = cluster_sums(clusters, values, np.ones(len(values)))
-    value = float(values.mean())
-    if len(sums) < MIN_STUDENTIZED:
-        few = f"no interval, because there are fewer than {MIN_STUDENTIZED} prompts ({len(sums)})"
-        return Estimate(value, None, len(sums), len(values), "; ".join(filter(None, (reason, few))))
-    low, high = studentized(sums, seed=seed, resamples=resamples)
-    return Estimate(value, (max(low, bounds[0]), min(high, bounds[1])), len(sums), len(values), reason)

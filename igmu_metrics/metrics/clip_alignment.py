@@ -25,8 +25,8 @@ from igmu_data.numerals import counted
 from igmu_metrics.contract import CROSS, PARTS, BoolArray, Estimate, Extract, FloatArray, MetricInfo, Result, Table
 from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, renamed, taking_lists, unit
-from igmu_metrics.statistics import validation
+from igmu_metrics.metrics._rows import Column, prompts, renamed, taking_lists, unit
+from igmu_metrics.statistics import unbounded_mean, validation
 
 INFO = MetricInfo(
     name="clip_alignment",
@@ -156,7 +156,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     positive = np.maximum(cosines, 0.0)
     scales = {"cosine": cosines, "clipscore": 100.0 * positive, "hessel": 2.5 * positive}
     figures = {
-        name: mean(v, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS[name]) for name, v in scales.items()
+        name: unbounded_mean(v, prompt, seed=seed, resamples=resamples, bounds=_BOUNDS[name])
+        for name, v in scales.items()
     }
     missing = str(table.facts.get("missing", ""))
     if "stripped_alignment" in table and "stripped_alignment_original" in table:
@@ -182,7 +183,7 @@ def _csdr(table: Table, measured: BoolArray, *, seed: int, resamples: int) -> di
     values = {"csdr": np.abs(loss), "csdr_signed": loss}
     prompt = table["id"][measured][scored]
     figures = {
-        name: mean(
+        name: unbounded_mean(
             v,
             prompt,
             seed=seed,

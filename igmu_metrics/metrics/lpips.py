@@ -18,8 +18,8 @@ from igmu_data.errors import EmptyInputError
 from igmu_data.schema import SPLITS
 from igmu_metrics.contract import Extract, MetricInfo, Result, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, taking_lists, unit
-from igmu_metrics.statistics import validation
+from igmu_metrics.metrics._rows import Column, prompts, taking_lists, unit
+from igmu_metrics.statistics import unbounded_mean, validation
 
 INFO = MetricInfo(
     name="lpips",
@@ -97,8 +97,10 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         return None
     distance, prompt = np.ma.getdata(table["lpips"])[measured], table["id"][measured]
     how: dict[str, Any] = {"seed": seed, "resamples": resamples, "bounds": _BOUNDS}
-    figures = {INFO.headline: mean(distance, prompt, **how)}
+    figures = {INFO.headline: unbounded_mean(distance, prompt, **how)}
     if "split" in table:
         of = table["split"][measured]
-        figures |= {f"lpips_{s}": mean(distance[of == s], prompt[of == s], **how) for s in SPLITS if (of == s).any()}
+        figures |= {
+            f"lpips_{s}": unbounded_mean(distance[of == s], prompt[of == s], **how) for s in SPLITS if (of == s).any()
+        }
     return Result(figures[INFO.headline], figures, n_failed=int((~measured).sum()))

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from igmu_data.errors import EmptyInputError
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Table
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._rows import Column, mean, prompts, taking_lists, unit
-from igmu_metrics.statistics import mean_estimate, validation
+from igmu_metrics.metrics._rows import Column, prompts, taking_lists, unit
+from igmu_metrics.statistics import mean_estimate, unbounded_mean, validation
 
 INFO = MetricInfo(
     name="reward_alignment",
@@ -108,9 +108,9 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     mine, theirs = (np.ma.getdata(values)[seen] for values in both)
     how: dict[str, Any] = {"seed": seed, "resamples": resamples}
     figures: dict[str, Estimate] = {
-        INFO.headline: mean(mine - theirs, prompt, **how),
-        "reward": mean(mine, prompt, **how),
-        "original_reward": mean(theirs, prompt, **how),
+        INFO.headline: unbounded_mean(mine - theirs, prompt, **how),
+        "reward": unbounded_mean(mine, prompt, **how),
+        "original_reward": unbounded_mean(theirs, prompt, **how),
         "reward_win_rate": mean_estimate((np.sign(mine - theirs) + 1) / 2, prompt),
     }
     return Result(figures[INFO.headline], figures, n_failed=int((~seen).sum()))

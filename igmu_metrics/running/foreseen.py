@@ -15,10 +15,11 @@ import numpy as np
 from igmu_data.errors import InputError, LabelError
 from igmu_data.schema import Row
 from igmu_metrics.detectors._decided import decided
-from igmu_metrics.evaluation import BEHIND, Evaluation, Instruments, asked, scores
+from igmu_metrics.evaluation import Evaluation, Instruments, asked, scores
 from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations
 from igmu_metrics.images.generate import Request
 from igmu_metrics.images.layouts import of_rows
+from igmu_metrics.metrics._contract import BEHIND
 from igmu_metrics.networks.instruments import Batch
 from igmu_metrics.scorecard import ScoreEntry
 

@@ -9,6 +9,7 @@ part again replaces it, so that no generation is duplicated. Merging computes th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -83,28 +84,25 @@ def look(
         OutputError: `out` cannot be written.
         IgmuError: as `Evaluation.run`.
     """
-    if tools is None:
-        with evaluation.opened() as opened:
-            return look(evaluation, original, unlearned, shard, out, advance, opened, known)
-    whole, *others = evaluation.found(original, unlearned)
+    whole, *others = evaluation.found(original, unlearned)  # wrong folders are an error before any network is loaded
     first, *rest = known or map(contents, (whole, *others))
     origin, *named = models(original, unlearned)
-    facts = {
-        "format": FORMAT,
-        "igmu": __version__,
-        "evaluation": options(evaluation),
-        "instruments": tools.signatures,
-        "original": origin.name,
-        "shard": list(shard),
-    }
     places = [out / file_name(model.name, *shard) for model in (origin, *named)]
-    with owned(files=places):
+    with owned(files=places), evaluation.opened() if tools is None else nullcontext(tools) as seeing:
+        facts = {
+            "format": FORMAT,
+            "igmu": __version__,
+            "evaluation": options(evaluation),
+            "instruments": seeing.signatures,
+            "original": origin.name,
+            "shard": list(shard),
+        }
         for place, content in zip(places, (first, *rest), strict=True):
             _require_same_images(place, content)
-        before = evaluation.measured(part(whole, *shard), tools, origin.name, advance)
+        before = evaluation.measured(part(whole, *shard), seeing, origin.name, advance)
         files = [_write(out, facts | {"n_total": len(whole), "contents": first}, origin.name, before)]
         for model, table, content in zip(named, others, rest, strict=True):
-            seen = evaluation.measured(part(table, *shard), tools, model.name, advance, before)
+            seen = evaluation.measured(part(table, *shard), seeing, model.name, advance, before)
             found = efficiency_of(*map(reference.home, (whole, table), (origin.folder, model.folder)))
             cost = {"efficiency": found.model_dump(mode="json")} if found else {}
             files.append(_write(out, {**facts, **cost, "n_total": len(table), "contents": content}, model.name, seen))

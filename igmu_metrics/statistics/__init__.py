@@ -15,7 +15,7 @@ from igmu_metrics.statistics.design import Design, design_effect, intraclass_cor
 from igmu_metrics.statistics.differences import paired_difference, unpaired_difference
 from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
 from igmu_metrics.statistics.intervals import overlap, wilson
-from igmu_metrics.statistics.means import any_at_k, harmonic_mean
+from igmu_metrics.statistics.means import any_at_k, harmonic_mean, unbounded_mean
 from igmu_metrics.statistics.power import (
     detectable_difference,
     detectable_gap,
@@ -59,6 +59,7 @@ __all__ = [
     "resample",
     "rogan_gladen",
     "studentized",
+    "unbounded_mean",
     "unpaired_difference",
     "wilson",
     "youden",

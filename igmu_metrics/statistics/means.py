@@ -1,12 +1,16 @@
-"""Two summaries of several values: the unbiased chance of a hit in k tries, and the harmonic mean."""
+"""Summaries of several values: the unbiased chance of a hit in k tries, the harmonic mean, and a mean of any values."""
 
 from __future__ import annotations
+
+from math import inf
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import EmptyInputError, OutOfRangeError
-from igmu_metrics.contract import FloatArray
+from igmu_metrics.contract import RESAMPLES, Estimate, FloatArray, Interval
+from igmu_metrics.statistics.resampling import cluster_sums, studentized, too_few
 
 
 def any_at_k(successes: npt.ArrayLike, n: npt.ArrayLike, k: npt.ArrayLike) -> FloatArray:
@@ -84,3 +88,43 @@ def harmonic_mean(values: npt.ArrayLike) -> FloatArray:
     smallest = safe.min(axis=-1, keepdims=True)
     mean = v.shape[-1] * smallest[..., 0] / (smallest / safe).sum(axis=-1)
     return np.asarray(np.where(zero, 0.0, mean), dtype=np.float64)
+
+
+def unbounded_mean(
+    values: npt.NDArray[np.float64],
+    clusters: npt.NDArray[Any],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    bounds: Interval = (-inf, inf),
+    reason: str = "",
+    empty: str = "no generations to average",
+) -> Estimate:
+    """Mean of any values with a bootstrap-t interval over prompts; no interval for fewer than ten prompts.
+
+    For values in 0..1, `mean_estimate` has an interval for any number of prompts.
+
+    Args:
+        values: (n,) one value per generation.
+        clusters: (n,) prompt of each.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+        bounds: smallest and largest possible value; the interval is clipped to them.
+        reason: a caution to pass on.
+        empty: the reason if n is 0.
+
+    Returns:
+        The mean; if it has no value or no interval, with the reason.
+
+    >>> found = unbounded_mean(np.array([1.0, 4.0]), np.array(["a", "b"]))
+    >>> found.value, found.interval, found.reason
+    (2.5, None, 'no interval, because there are fewer than 10 prompts (2)')
+    """
+    if not len(values):
+        return Estimate(float("nan"), reason=empty)
+    sums = cluster_sums(clusters, values, np.ones(len(values)))
+    value = float(values.mean())
+    if few := too_few(len(sums)):
+        return Estimate(value, None, len(sums), len(values), "; ".join(filter(None, (reason, few))))
+    low, high = studentized(sums, seed=seed, resamples=resamples)
+    return Estimate(value, (max(low, bounds[0]), min(high, bounds[1])), len(sums), len(values), reason)

@@ -23,6 +23,7 @@ from igmu_metrics.statistics.level import confidence
 MIN_STUDENTIZED = 10
 """With fewer prompts, a mean of unbounded values has no interval: if most values are small and a few are large, five to
 eight prompts may include none of the large ones (coverage of 83..90 %)."""
+_AGREE = 1e-6  # of the sample's standard error: less is rounding, because it is the root of a difference of squares
 _CELLS = 4_000_000  # numbers in memory per block of resamples (32 MB), for any number of clusters
 
 
@@ -133,6 +134,15 @@ def _cut(draws: FloatArray, low: float, high: float) -> Interval:
     return (float(ends[0]), float(ends[1]))
 
 
+def too_few(n: int) -> str:
+    """Why a mean of unbounded values over n prompts has no interval; "" if it has one.
+
+    >>> too_few(5)
+    'no interval, because there are fewer than 10 prompts (5)'
+    """
+    return f"no interval, because there are fewer than {MIN_STUDENTIZED} prompts ({n})" if n < MIN_STUDENTIZED else ""
+
+
 def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float | None = None) -> Interval:
     """Bootstrap-t interval of first sum / second sum: a mean of unbounded values over resampled clusters.
 
@@ -140,7 +150,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
     of the intervals tried for ten to fifty prompts, this has the best coverage (tests/test_coverage.py).
 
     Args:
-        sums: (clusters, 2) sum of the values and their number, within each cluster.
+        sums: (clusters, 2) sum of the values and their number, within each cluster; at least ten clusters.
         seed: of the random generator.
         resamples: how many; those in which all clusters agree have no standard error and are left out.
         level: confidence level; None for the current one, normally 0.95.
@@ -149,13 +159,13 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         (low, high), equal if all clusters agree.
 
     Raises:
-        InputError: fewer than two clusters, or sums that cannot be used.
+        InputError: fewer than ten clusters (`unbounded_mean` then gives no interval), or sums that cannot be used.
 
     References:
         Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
     """
-    if len(sums) < 2:
-        raise InputError(f"there are sums for {len(sums)} clusters, but a bootstrap requires at least two.")
+    if why := too_few(len(sums)):
+        raise InputError(f"studentized: {why}. Use unbounded_mean, which then gives the mean without an interval.")
     sums = np.asarray(sums, dtype=np.float64)
     x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not change even the last bit
     value = float(x.sum() / n.sum())
@@ -174,7 +184,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
     if error <= 1e-12 * max(1.0, abs(value)):
         return value, value
     shift, errors = measured(resample(columns, seed=seed, resamples=resamples)[:, 0])
-    t = np.divide(shift, errors, out=np.full_like(shift, np.nan), where=errors > 1e-9 * error)
+    t = np.divide(shift, errors, out=np.full_like(shift, np.nan), where=errors > _AGREE * error)
     tail = (1 - confidence(level)) / 2
     low, high = _cut(t, tail, 1 - tail)
     return value - high * error, value - low * error

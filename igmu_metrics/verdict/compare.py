@@ -316,8 +316,8 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
         row, seed = unlike[0]
         raise IncomparableError(
             f"{first.model} and {other.model} were scored against different originals: of the "
-            f"{counted(len(shared), 'image')} of {first.original_model!r} that both used, {len(unlike)} differ, such as "
-            f"the image for row {row!r}, seed {seed}. Score both against the same folder."
+            f"{counted(len(shared), 'image')} of {first.original_model!r} that both used, {len(unlike)} differ, such "
+            f"as the image for row {row!r}, seed {seed}. Score both against the same folder."
         )
 
 

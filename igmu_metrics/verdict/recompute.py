@@ -14,9 +14,9 @@ from typing import Final
 from igmu_data.errors import IgmuError, InputError
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Metric, Score, one_line, scored
-from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import ORIGINAL, Generations, column
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
+from igmu_metrics.metrics._contract import columns, lacking, parts
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
@@ -136,7 +136,7 @@ def _other(entry: ScoreEntry) -> str:
 def _lacking(entry: ScoreEntry, table: Generations) -> str:
     """Why a score that lines determine is not determined by these; "" if it is."""
     metric = registry.metric(entry.name)
-    lost = [n for n in metric.NEEDS if n not in _restored(metric, table)] if follows(entry) else []
+    lost = lacking(metric, _restored(metric, table)) if follows(entry) else []
     return f"the generations do not contain the columns {', '.join(lost)}" if lost else ""
 
 
@@ -144,7 +144,7 @@ def _restored(metric: Metric, table: Generations) -> Generations:
     """The table with empty columns added that a metric needs; a card omits columns without any value."""
     lost = [
         name
-        for name in registry.columns(metric)
+        for name in columns(metric)
         if name not in table
         and (known := column(name))
         # Every evaluation has decisions; other columns that a metric merely uses may not have been measured.
@@ -155,7 +155,7 @@ def _restored(metric: Metric, table: Generations) -> Generations:
 
 def _published(metric: Metric) -> bool:
     """Whether a card's lines contain all columns that a metric reads."""
-    return all((known := column(name)) is None or known.published for name in registry.columns(metric))
+    return all((known := column(name)) is None or known.published for name in columns(metric))
 
 
 def _without_features(figures: Mapping[str, Estimate], *, aligned: bool) -> dict[str, Estimate]:

@@ -18,7 +18,7 @@ from igmu_data.files import sha256
 from igmu_data.progress import Advance
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Signature
-from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.evaluation import UNSCORED, Evaluation
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images import reference
 from igmu_metrics.images.layouts import Model, find
@@ -103,8 +103,10 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
         again: the card made again.
         excused: fields of signatures that were deliberately given differently.
     """
-    for name in ("config", "target", "coverage", "notes"):
-        if (told := getattr(card, name)) != (found := getattr(again, name)):
+    noted = [[note for note in each.notes if not note.startswith(UNSCORED)] for each in (card, again)]
+    facts = {name: (getattr(card, name), getattr(again, name)) for name in ("config", "target", "coverage")}
+    for name, (told, found) in {**facts, "notes": tuple(noted)}.items():
+        if told != found:
             yield Problem(name, f"the scorecard reports {told!r}, but scoring its images again gave {found!r}")
     told_cost, cost = (c.efficiency and c.efficiency.fixed() for c in (card, again))  # times vary
     if told_cost and cost and told_cost != cost:

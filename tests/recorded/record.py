@@ -18,8 +18,9 @@ from typing import Any
 
 from igmu_metrics import generations, registry
 from igmu_metrics.contract import scored
-from igmu_metrics.evaluation import Evaluation, both, facts, parts
+from igmu_metrics.evaluation import Evaluation, both, facts
 from igmu_metrics.generations import Generations
+from igmu_metrics.metrics._contract import parts
 
 HERE = Path(__file__).parent
 CASES = ("church-esd", "church-filter", "van-gogh-uce", "van-gogh-collapsed")

@@ -6,9 +6,10 @@ version could not draw is left out for all versions of its task, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 
@@ -24,13 +25,16 @@ from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.evaluation import Evaluation, Instruments, asked, both, facts, scores
 from igmu_metrics.generations import ORIGINAL as MODEL
 from igmu_metrics.generations import Generations
+from igmu_metrics.images.efficiency import pace as pace_of
 from igmu_metrics.images.files import read_image
 from igmu_metrics.images.layouts import find
+from igmu_metrics.images.parts import finished
 from igmu_metrics.metrics._aspects import judged_rows
 from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.texts import cut, embedded
+from igmu_metrics.running.run import duration
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.measures import GLUED
 from igmu_metrics.sandbox.audit.mixtures import PARTS, Pool
@@ -82,6 +86,7 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
     root = packaged.elsewhere()
     where = f"in {root}" if root else "embedded in the package"
     told: dict[str, str] = {"dataset": f"{identity(str(packaged.bench_folder()))}, {where}"}
+    console.print(plan([job for job, _ in jobs], work), soft_wrap=True)
     for job, _ in jobs:
         for pipeline in demo.draw_versions(job, console):
             told[pipeline.name] = f"{pipeline.revision}, generated on {pipeline.device}"
@@ -105,6 +110,33 @@ def gather(work: Path, *, seeds_per_row: int) -> Evidence:
                 seen[job.slug, version] = describe(one, texts, pale)
             pools[job.slug] = _pool(job, judged, tools, advance)
     return Evidence(seen, figures, told, left_out, glued, pools)
+
+
+def plan(jobs: Sequence[demo.Task], work: Path) -> str:
+    """What an audit will generate: how many images, about how long the missing ones take, and where images are.
+
+    The time follows from the images that are there; it is unknown, and not given, if there are none.
+
+    Args:
+        jobs: the tasks.
+        work: folder of their images.
+    """
+    import torch
+
+    missing, seconds = {}, []
+    for job in jobs:
+        wanted = {request.key for request in job.requests}
+        for folder in job.folders.values():
+            missing[folder] = len(wanted - finished(folder))
+            seconds += [pace.seconds for pace in [pace_of(folder)] if pace is not None]
+    left, total = sum(missing.values()), sum(len(job.requests) * len(job.folders) for job in jobs)
+    each = mean(seconds) / max(1, torch.get_num_threads()) if seconds else 0.0
+    time = f" (about {duration(left * each)})" if left and each else ""
+    models, tasks = len(packaged.VERSIONS), ", ".join(job.slug for job in jobs)
+    return (
+        f"audit: {models} models for each of {len(jobs)} tasks ({tasks}), {total} images, of which {left} must be "
+        f"generated{time}; images are kept in {work}, where an interrupted audit resumes"
+    )
 
 
 def _shipped(judged: Generations, tools: Instruments, texts: FloatArray, left_out: int) -> dict[str, Estimate]:

@@ -52,6 +52,8 @@ _GONE: Final = np.array([part != "original" for part in PARTS])
 _KEPT: Final = np.array([part != "collapsed" for part in PARTS])
 _MEASURED: Final = ("present", "alignment", "stripped_alignment", "clip_features", "features")
 _GIVEN: Final = ("id", "seed", "split", "probe", "own_concept", "attack_family", "attack_source_id")
+SERVED: Final = (*_GIVEN, *(f"{name}{suffix}" for name in _MEASURED for suffix in ("", ORIGINAL)))
+"""The columns of every virtual model's table."""
 Shares = Mapping[str, float]
 
 
@@ -125,11 +127,10 @@ class Pool:
         whole = times[2][times[1]] == times[2].max()
         chosen = np.flatnonzero(np.isin(first.parts, SPLITS) & whole)
         chosen = chosen[np.lexsort((first["seed"][chosen], first["id"][chosen]))]
-        wanted = {*_GIVEN, *_MEASURED, *(f"{name}{ORIGINAL}" for name in _MEASURED)}
         kept = {}
         for part in PARTS:
             table = tables[part]
-            dropped = [name for name in table.columns if name not in wanted]
+            dropped = [name for name in table.columns if name not in SERVED]
             kept[part] = table.without(*dropped).where(chosen)
         others = {name: {p: by[p][chosen] for p in PARTS} for name, by in (detectors or {}).items()}
         return cls(task, kept, facts, others)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from igmu_data.errors import InputError
 from igmu_data.files import owned, require_writable
 from igmu_data.sandbox import packaged
 from igmu_metrics import registry
 from igmu_metrics.sandbox.audit import data, figure, page
 from igmu_metrics.sandbox.audit.findings import DRAWS, Findings, analyse
 from igmu_metrics.sandbox.audit.gather import gather
+from igmu_metrics.sandbox.audit.mixtures import SERVED
 from igmu_metrics.sandbox.audit.yardstick import GRADES
 from igmu_metrics.scorecard import write_text
 
@@ -42,9 +44,16 @@ def run(
 
     Raises:
         UnknownMetricError, PluginError: a metric that is not there, or is none.
+        InputError: a metric that requires columns that the audit does not measure.
         IgmuError: whatever is wrong with folders, models or images; never what was found.
     """
     given = {one: registry.chosen_metric(one) for one in metrics}  # before anything is drawn
+    for name, metric in given.items():
+        if lost := [column for column in metric.NEEDS if column not in SERVED]:
+            raise InputError(
+                f"--metric {name}: it requires {', '.join(lost)}, which the audit does not measure. Use only the "
+                f"columns {', '.join(SERVED)}."
+            )
     for folder in (out, work):
         require_writable(folder)
     packaged.part("detector")  # without models nothing else matters

@@ -22,8 +22,8 @@ import numpy as np
 
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, FloatArray, Interval, Metric, scored
-from igmu_metrics.evaluation import parts
 from igmu_metrics.generations import ORIGINAL, Generations
+from igmu_metrics.metrics._contract import parts
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.sandbox.audit.contenders import CONTENDERS, DETECTED, MEANS, Contender, Figures, by_detector
 from igmu_metrics.sandbox.audit.mixtures import PROMPTS, Pool, Recipe, recipes, serve, truth
