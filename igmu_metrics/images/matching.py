@@ -350,8 +350,8 @@ def write(folder: Path, found: Sequence[Match], *, replacing: bool = False, allo
         if m.row is None or m.seed is None:
             record |= {LEFT_OUT: m.how}
         else:
-            told = m.told.settings if m.told else {}
-            record |= {"id": m.row.id, "seed": m.seed, "prompt": m.row.prompt, **told, "sha256": sha256(m.path)}
+            settings = m.told.settings if m.told else {}
+            record |= {"id": m.row.id, "seed": m.seed, "prompt": m.row.prompt, **settings, "sha256": sha256(m.path)}
             record |= {SEED_FROM: IN_ORDER} if m.assumed else {}
         lines.append(json.dumps(record) + "\n")
     path, text = folder / METADATA, "".join(lines)

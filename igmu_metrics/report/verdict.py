@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from igmu_data.numerals import counted
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.report.ranking import unranked
@@ -24,7 +25,6 @@ from igmu_metrics.report.wording import (
     NOT_SETTLED,
     UNDECIDED,
     behind,
-    counted,
     doubt,
     grade,
     listed,
