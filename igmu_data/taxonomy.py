@@ -245,8 +245,7 @@ def read(text: str, where: str, model: type[_M], **placed: Any) -> _M:
         raise CorpusError(f"{where} is not valid TOML ({error}).") from error
     if taken := sorted(given.keys() & placed.keys()):
         raise CorpusError(
-            f"{where}: the path of the file already specifies {' and '.join(taken)}. Remove "
-            f"{'them' if len(taken) > 1 else 'it'} from the file."
+            f"{where}: the path of the file already specifies {' and '.join(taken)}. Remove this from the file."
         )
     try:
         return model.model_validate({**given, **placed})
@@ -342,8 +341,7 @@ def require_own_id(name: str, where: object) -> None:
         )
     if domain not in domains():
         like = "".join(f"did you mean {one!r}? " for one in nearest(domain, domains(), 1))
-        known = ", ".join(domains())
-        raise InputError(f"{where}: there is no domain {domain!r}; {like}Rows depend on it. Use one of {known}.")
+        raise InputError(f"{where}: there is no domain {domain!r}; {like}Use one of {', '.join(domains())}.")
     if name in packaged():
         raise DuplicateIdError(f"{where}: igmu already has a concept {name!r}. Choose a different name for yours.")
 

@@ -404,7 +404,7 @@ def test_check_table(tmp_path: Path) -> None:
         (("value,n", "1.5,3"), "fraction from 0 to 1"),
         (("percent,n", "150,3"), "not a percentage from 0 to 100"),
         (("value,n", "-0.5,3"), "not a fraction"),
-        (("value,n", "0.5"), "1 cells, but the header has 2"),
+        (("value,n", "0.5"), "1 cell, but the header has 2"),
     ],
 )
 def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], says: str) -> None:

@@ -396,7 +396,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "settings-unrecorded-in-silence",
         "igmu_metrics/coverage.py",
-        "    if doubt := ways.caution(cards):\n        lines.append(doubt)\n",
+        ", *([doubt] if doubt else [])",
         "",
         _WAYS,
         "nobody learns that models may have been generated with different settings",
