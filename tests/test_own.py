@@ -73,7 +73,7 @@ class TestTemplate:
             (("Object/zeppelin",), "not a valid concept id"),
             (("object/../x",), "not a valid concept id"),
             (("sandbox/zeppelin",), "is reserved and cannot be"),
-            (("objects/zeppelin",), "there is no domain 'objects'; did you mean 'object'? Rows depend"),
+            (("objects/zeppelin",), "there is no domain 'objects'; did you mean 'object'? Use one"),
             (("thing/zeppelin",), "Use one of artwork, attribute, character, identity, landmark, nsfw, object, style."),
             (("object/church",), "igmu already has a concept 'object/church'"),
         ):

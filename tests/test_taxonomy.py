@@ -266,7 +266,7 @@ Edit = Callable[[str], str]
             ", key translations: there is no translation for 'it'. Add one.",
         ),
         (lambda t: t.replace('noun = "iglesia"', 'name = "iglesia"'), ", key translations.es.noun: Field required"),
-        (lambda t: 'slug = "chapel"\n' + t, ": the path of the file already specifies slug. Remove it from the file"),
+        (lambda t: 'slug = "chapel"\n' + t, ": the path of the file already specifies slug. Remove this from the file"),
         (lambda t: t.replace('label = "church"', "label = church"), " is not valid TOML ("),
     ],
 )
