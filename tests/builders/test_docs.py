@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
 from typer.testing import CliRunner
 
-from builders import card, docs, interface, spaces
+from builders import card, docs, interface, plugin_page, spaces, words
 from igmu_data import errors
+from igmu_data.load import bench_rows
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics import registry
 from igmu_metrics.cli import INTERRUPTED, app
+from igmu_metrics.contract import PARTS
+from igmu_metrics.evaluation import facts
+from igmu_metrics.generations import COLUMNS, Generations
+from igmu_metrics.networks.instruments import MEASURED, InstrumentInfo
+from igmu_metrics.testing import sample_table
 from igmu_metrics.verdict.criteria import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +152,37 @@ def test_pages_can_be_read_in_a_clone() -> None:
     assert "\n- `target`: the label to forget.\n" in accuracy, "the arguments"
     assert "\n- Retain accuracies are macro means:" in accuracy, "the definition"
     assert "```pycon\n>>> seen = [" in accuracy, "the example"
+
+
+def test_ids_of_rows_in_texts_are_ids_of_the_corpus() -> None:
+    """Whoever copies an example gets a result. Pages of commands have hashes, too."""
+    written = [path for path in WRITTEN if path.relative_to(ROOT).as_posix() not in words._OF_COMMANDS]
+    pages = [*written, *spaces.RENDERED.glob("*/README.md"), *(ROOT / ".github").rglob("*.yml")]
+    found = {i for page in pages for i in re.findall(r"\b[0-9a-f]{16}\b", page.read_text(encoding="utf-8"))}
+    assert len(found) >= 2
+    assert found - {*bench_rows("object.church"), *bench_rows("general")} == set()
+
+
+def test_the_page_for_plugins_says_what_tables_have() -> None:
+    page = docs.pages()["reference/plugins.md"]
+    assert [name for name in (*COLUMNS, *PARTS) if f"\n| `{name}` | " not in page] == []
+    for kind, (_, array, missing) in plugin_page.KINDS.items():
+        name = next(name for name, known in COLUMNS.items() if known.kind == kind)
+        values = Generations({name: [None]})[name]
+        assert (missing == "masked") == isinstance(values, np.ma.MaskedArray), kind
+        assert kind == "text" or str(values.dtype) in array
+        shown = {"masked": "None", '`""`': "''", "a row of NaN": "nan"}.get(missing, missing)
+        assert repr(values.tolist()[0]) == shown, kind
+    info = InstrumentInfo("sample", "1", "none", **dict.fromkeys(MEASURED, 0.5))  # type: ignore[arg-type]
+    tools: Any = SimpleNamespace(target="object/church", detector=SimpleNamespace(info=info))
+    tools.features = tools.detector
+    assert {*facts(tools, sample_table()), "k", "unequal_seeds"} == set(plugin_page.FACTS)
+
+
+def test_every_metric_defines_its_headline() -> None:
+    for metric in registry.metrics().values():
+        assert metric.INFO.headline in metric.INFO.figures, metric.INFO.name
+        assert all(re.match(r"[A-Z].*\.$", text) for text in metric.INFO.figures.values()), metric.INFO.name
 
 
 def test_every_metric_has_its_interval_explained() -> None:
