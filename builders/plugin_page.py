@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from builders.card import PROBES
 from builders.docstrings import written
 from builders.interface import escaped
 from igmu_data.markdown import table
+from igmu_data.schema import ASIDE, SPLITS
 from igmu_metrics import attacks
 from igmu_metrics.attacks._victim import Victim
 from igmu_metrics.contract import CROSS, PARTS
@@ -38,9 +38,7 @@ FACTS: Final = {
 }
 """The facts that a table of an evaluation can have."""
 _SPLITS: Final = {
-    "forget": "prompts for the concept to forget",
-    "retain": "prompts for concepts that must be retained",
-    "adversarial": "prompts that ask for the concept to forget without its name",
+    **dict.fromkeys(SPLITS, "rows of this split that are not in any of the parts below"),
     CROSS: "only in the layout `unlearncanvas`, where every image is judged twice, for its object and for its style: "
     "the rows for the domain to which the concept to forget does not belong",
 }
@@ -53,25 +51,25 @@ _COMPUTED: Final = {
 }
 _PAGE: Final = """# What a plugin gets and returns
 
-The guide [Write a plugin](../guides/plugins.md) has an example of each kind of plugin. This page lists the columns of \
-the table that a metric gets, and describes the classes and functions of detectors, backbones and attacks.
+The guide [Write a plugin](../guides/plugins.md) has an example of each kind of plugin. This page lists the columns \
+of the table that a metric gets, and describes the classes and functions of detectors, backbones and attacks.
 
 ## The table of a metric
 
 The function `score` of a metric gets a table with one row per generation, that is, per prompt and seed. A row \
-describes the images of both models for this prompt and seed. Rows with a failed image are left out. `table["present"]` \
-is a column, `"lpips" in table` is true if the table has this column, `len(table)` is the number of rows, and \
-`table.facts` is a dictionary of the values that all rows share.
+describes the images of both models for this prompt and seed. Rows with a failed image are left out. \
+`table["present"]` is a column, `"lpips" in table` is true if the table has this column, `len(table)` is the number \
+of rows, and `table.facts` is a dictionary of the values that all rows share.
 
 The table has only the columns listed in the metric's `NEEDS` and `USES`. If a column in `NEEDS` does not exist in an \
 evaluation, the metric is not computed. If a column in `USES` does not exist, the table does not have it.
 
 ### Columns
 
-If *original* is yes, the column describes the unlearned model's image, and there is a second column for the original's \
-image, such as `present` and `present{suffix}`. If *card* is yes, the column is in the lines of a scorecard, from which \
-`igmu verify` recomputes metrics. *Requires* names what an evaluation must use, in addition to a detector, to have the \
-column.
+If *original* is yes, the column describes the unlearned model's image, and there is a second column for the \
+original's image, such as `present` and `present{suffix}`. If *card* is yes, the column is in the lines of a \
+scorecard, from which `igmu verify` recomputes metrics. *Requires* names what an evaluation must use, in addition to \
+a detector, to have the column.
 
 {columns}
 
@@ -81,8 +79,8 @@ A column is a NumPy array with one entry per row:
 
 {kinds}
 
-A decision is masked if the detector did not decide, or if the image has a single color; the column `status` gives the \
-reason.
+A decision is masked if the detector did not decide, or if the image has a single color; the column `status` gives \
+the reason.
 
 ### Facts
 
@@ -94,10 +92,10 @@ Each row belongs to one of the following parts. `INFO.parts` says on which of th
 
 {parts}
 
-A key of `INFO.parts` becomes part of the score's name: with `parts={{"retain": ("retain",)}}`, a metric `agreement` is \
-computed on the retain rows, and the score is called `agreement/retain`. With the key `""`, the score has the name of \
-the metric. The default, `{{"": ("forget", "retain", "adversarial")}}`, is one score on all rows that are not counted \
-separately. [Results](python.md#results) describes `MetricInfo`, `Result` and `Estimate`.
+A key of `INFO.parts` becomes part of the score's name: with `parts={{"retain": ("retain",)}}`, a metric `agreement` \
+is computed on the retain rows, and the score is called `agreement/retain`. With the key `""`, the score has the name \
+of the metric. The default, `{{"": ("forget", "retain", "adversarial")}}`, is one score on all rows that are not \
+counted separately. [Results](python.md#results) describes `MetricInfo`, `Result` and `Estimate`.
 
 ## Detectors and backbones
 
@@ -117,7 +115,8 @@ def plugin_page() -> str:
         needs = "general prompts" if name == "answered" else needs
         yes = ["yes" if has else "" for has in (known.both, known.published)]
         columns.append([f"`{name}`", KINDS[known.kind][0], escaped(known.about), *yes, needs])
-    about = _SPLITS | {probe: f"{PROBES[probe]} (counted separately)" for probe in PARTS if probe in PROBES}
+    aside = "rows with this probe, whatever their split ([what they test](columns.md#splits-and-probes))"
+    about = dict.fromkeys(ASIDE, aside) | _SPLITS
     described = ("InstrumentInfo", "ErrorRates", "Batch", "Detector", "Backbone", "Extractor")
     searching = {name: getattr(attacks, name) for name in ("AttackInfo", "Budget", "Goal", "Found", "Attack")}
     return _PAGE.format(

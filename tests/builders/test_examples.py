@@ -39,8 +39,8 @@ def test_they_print_what_their_pages_say(tmp_path: Path) -> None:
     spaces = {}
     for name in (name for name in pages if references_of(name) == "row_ids"):
         code = usage(name, "igmu")
-        folders = ("general", "general") if '"general"' in code else ("original", "esd")
-        for old, new in {**HERE, **dict(zip(("original/", "unlearned/"), (f"images/{f}/" for f in folders)))}.items():
+        before, after = ("general", "general") if '"general"' in code else ("original", "esd")
+        for old, new in (HERE | {"original/": f"images/{before}/", "unlearned/": f"images/{after}/"}).items():
             code = code.replace(old, new)
         spaces[name] = f"```python\n{code}print(found[{registry.metric(name).INFO.headline!r}])\n```\n"
     printed = examples.filled(spaces, tmp_path)
