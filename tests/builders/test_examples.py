@@ -42,7 +42,7 @@ def test_they_print_what_their_pages_say(tmp_path: Path) -> None:
         before, after = ("general", "general") if '"general"' in code else ("original", "esd")
         for old, new in (HERE | {"original/": f"images/{before}/", "unlearned/": f"images/{after}/"}).items():
             code = code.replace(old, new)
-        spaces[name] = f"```python\n{code}print(found[{registry.metric(name).INFO.headline!r}])\n```\n"
+        spaces[name] = f"```python\n{code}\nprint(found[{registry.metric(name).INFO.headline!r}])\n```\n"
     printed = examples.filled(spaces, tmp_path)
     assert len(printed) >= 4
     assert {name: text for name, text in printed.items() if "```text" not in text or "nan" in text} == {}
