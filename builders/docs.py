@@ -114,8 +114,9 @@ is `round <= {lite}`.
 
 Every level of the taxonomy is a config, such as `object`, `object.structure` and `object.church`. The config `all` \
 has every domain except `nsfw`, whose prompts are in a separate, gated repository and have their own configs (`nsfw`, \
-`nsfw.nudity`): to load them, accept the terms of [igmu/bench-nsfw](https://huggingface.co/datasets/igmu/bench-nsfw) on \
-the Hub and log in with `hf auth login`. The prompts of the sandbox have the configs {sandbox}. [Concepts](concepts.md) lists all concepts.
+`nsfw.nudity`): to load them, accept the terms of [igmu/bench-nsfw](https://huggingface.co/datasets/igmu/bench-nsfw) \
+on the Hub and log in with `hf auth login`. The prompts of the sandbox have the configs {sandbox}. \
+[Concepts](concepts.md) lists all concepts.
 
 ## General prompts
 

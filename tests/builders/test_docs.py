@@ -151,7 +151,8 @@ def test_the_check_of_commands_can_fail() -> None:
 
 def test_commands_in_sentences_exist() -> None:
     assert {path.name: found for path in WRITTEN if (found := [*unknown(path.read_text(encoding="utf-8"))])} == {}
-    page = "Use `igmu scor x`, `igmu score --originl a`,\n`make al`, `igmu verify --plugin x`.\n```bash\npython -m builders.x\n```\n"
+    page = "Use `igmu scor x`, `igmu score --originl a`,\n`make al`, `igmu verify --plugin x`.\n"
+    page += "```bash\npython -m builders.x\n```\n"
     assert [*unknown(page)] == ["igmu scor x", "igmu score --originl a", "make al", "python -m builders.x"]
 
 
