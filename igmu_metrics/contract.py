@@ -115,7 +115,7 @@ class Estimate:
 
     Args:
         value: the value; NaN if it is not defined for the given rows (`reason` says why).
-        interval: 95 % interval (low, high), or None if there is none.
+        interval: 95% interval (low, high), or None if there is none.
         n_prompts: number of distinct prompts.
         n_generations: number of generations.
         reason: why there is no value or interval, or a caution; "" otherwise.
@@ -206,12 +206,12 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A result with everything needed to interpret it: value, 95 % interval, counts, failures and signature.
+    """A result with everything needed to interpret it: value, 95% interval, counts, failures and signature.
 
     Args:
         name: the metric.
         value: the headline figure (see `MetricInfo.headline`), NaN if it is not defined.
-        interval: 95 % interval of `value`, or None if there is none.
+        interval: 95% interval of `value`, or None if there is none.
         n_prompts: number of distinct prompts for `value`.
         n_generations: number of generations for `value`.
         n_failed: generations that could not be scored; never counted as forgotten, safe or retained.

@@ -112,7 +112,7 @@ def require_judge(info: InstrumentInfo, concept: str) -> None:
 def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     """Why no verdict can be based on a detector; "" if it can, or if its error rates were not measured.
 
-    It cannot if, by its error rates, the detector may agree with people no more often than chance does: if the 95 %
+    It cannot if, by its error rates, the detector may agree with people no more often than chance does: if the 95%
     interval of Youden's J is not above 0.
 
     Args:
@@ -129,7 +129,7 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     on = on if counted else "as given"
     return (
         f"no verdict can be based on {signed.get('detector', 'the detector')}, because it may agree with people no "
-        f"more often than chance does (Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f}; sensitivity "
+        f"more often than chance does (Youden's J {value:.2f}, 95% interval {low:.2f} to {high:.2f}; sensitivity "
         f"{sens:.2f}, specificity {spec:.2f}, {on})"
     )
 
