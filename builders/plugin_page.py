@@ -12,8 +12,8 @@ from igmu_data.schema import ASIDE, SPLITS
 from igmu_metrics import attacks
 from igmu_metrics.attacks._victim import Victim
 from igmu_metrics.contract import CROSS, PARTS
-from igmu_metrics.evaluation import BEHIND
 from igmu_metrics.generations import COLUMNS, ORIGINAL, Kind
+from igmu_metrics.metrics._contract import BEHIND
 from igmu_metrics.networks import instruments
 
 KINDS: Final[Mapping[Kind, tuple[str, str, str]]] = {

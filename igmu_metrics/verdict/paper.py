@@ -273,7 +273,7 @@ def _block(
     shown = [*rates, score]
     rows = [
         [name, *(formatted(figure, interval="", missing="--") for figure in shown)],
-        [r"\quad 95\,\%", *(between(figure, r"{{\scriptsize [{}, {}]}}") for figure in shown)],
+        [r"\quad 95\%", *(between(figure, r"{{\scriptsize [{}, {}]}}") for figure in shown)],
         [r"\quad $n$", *map(_n, rates), ""],
     ]
     if corrected is not None:
