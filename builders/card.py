@@ -43,12 +43,14 @@ _INTRO: Final = {
     False: "Prompts for measuring whether an image generator has **forgotten** a concept (a church, a painter's style, "
     "a person), what else was damaged, and whether a rewritten prompt brings the concept back.",
     True: "The restricted part of [igmu/bench](https://huggingface.co/datasets/igmu/bench): prompts, without images, "
-    "for measuring whether an image generator has forgotten nudity of adults or violence. The prompts are mild by "
-    "design, and every person in them is an adult.",
+    "for measuring whether an image generator has forgotten restricted content, such as nudity of adults or violence. "
+    "The prompts are mild by design, and every person in them is an adult. To load them, accept the terms on this page "
+    "and log in with `hf auth login`.",
 }
 _GATHERED: Final = {
     False: "`all` contains every domain except `nsfw`, which is in the gated repository "
-    "[igmu/bench-nsfw](https://huggingface.co/datasets/igmu/bench-nsfw).",
+    "[igmu/bench-nsfw](https://huggingface.co/datasets/igmu/bench-nsfw): to load its prompts, accept the terms on that "
+    "page and log in with `hf auth login`.",
     True: "All other domains are in [igmu/bench](https://huggingface.co/datasets/igmu/bench).",
 }
 _POLICY: Final = {

@@ -19,6 +19,7 @@ from builders import interface
 from builders.card import PROBES, REGISTER_KINDS
 from builders.docstrings import prose, python_page, written
 from builders.interface import escaped
+from builders.plugin_page import plugin_page
 from igmu_data import attacks, general, imports, schema, taxonomy
 from igmu_data.configs import sandbox_configs
 from igmu_data.errors import CorpusError, exits_on_error
@@ -65,6 +66,15 @@ _CARD: Final = """\
 
 ## Python
 
+`igmu_metrics.score("{name}", …)` passes its arguments to the metric's function `rows`, which checks the arguments and \
+puts them into a table. The metric's function `score` then computes a `Result` from this table, and \
+`igmu_metrics.score` returns the result with a signature, as a `Score` ([both types](../reference/python.md#results)). \
+To call the two functions yourself, as in the examples below, import them:
+
+```python
+from igmu_metrics.metrics.{name} import rows, score
+```
+
 {members}
 
 ## References
@@ -104,7 +114,9 @@ is `round <= {lite}`.
 
 Every level of the taxonomy is a config, such as `object`, `object.structure` and `object.church`. The config `all` \
 has every domain except `nsfw`, whose prompts are in a separate, gated repository and have their own configs (`nsfw`, \
-`nsfw.nudity`). The prompts of the sandbox have the configs {sandbox}. [Concepts](concepts.md) lists all concepts.
+`nsfw.nudity`): to load them, accept the terms of [igmu/bench-nsfw](https://huggingface.co/datasets/igmu/bench-nsfw) \
+on the Hub and log in with `hf auth login`. The prompts of the sandbox have the configs {sandbox}. \
+[Concepts](concepts.md) lists all concepts.
 
 ## General prompts
 
@@ -128,6 +140,7 @@ def pages() -> dict[str, str]:
     found["reference/json.md"] = interface.json_answers()
     found["reference/errors.md"] = interface.errors()
     found["reference/python.md"] = python_page()
+    found["reference/plugins.md"] = plugin_page()
     found["reference/settings.md"] = settings()
     return {path: _MARK + text.rstrip() + "\n" for path, text in found.items()}
 

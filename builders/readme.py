@@ -20,7 +20,7 @@ from igmu_data import attacks
 from igmu_data.errors import CorpusError, exits_on_error
 from igmu_data.rows.concept import concept_rows
 from igmu_data.schema import ASIDE, SPLITS
-from igmu_data.taxonomy import all_concepts, domains
+from igmu_data.taxonomy import ALL, RESTRICTED_DOMAIN, all_concepts, domains
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.scorecard import write_text
 from igmu_metrics.verdict.compare import compared
@@ -33,13 +33,17 @@ _PART: Final = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", r
 def corpus() -> str:
     """How large the corpus is, and what is in its adversarial split."""
     rows = [r for c in all_concepts().values() for r in concept_rows(c)]
+    concepts = Counter(c.domain == RESTRICTED_DOMAIN for c in all_concepts().values())
+    prompts = Counter(r.domain == RESTRICTED_DOMAIN for r in rows)
     n = Counter(r.split for r in rows)
     split = ", ".join(f"{n[s]:,} {s}" for s in SPLITS)  # type: ignore[index]
     families = attacks.families()
     languages = len({r.language for r in rows})
     return (
         f"The corpus has {len(all_concepts())} concepts in {len(domains())} domains ({', '.join(domains())}), and "
-        f"{len(rows):,} prompts ({split}) with 5 seeds each.\nThe corpus has {len(families)} families of attacks "
+        f"{len(rows):,} prompts ({split}) with 5 seeds each.\nThe config `{ALL}` contains {concepts[False]} of these "
+        f"concepts, with {prompts[False]:,} prompts; the other {concepts[True]} concepts, with {prompts[True]:,} "
+        f"prompts, are in the gated domain `{RESTRICTED_DOMAIN}`.\nThe corpus has {len(families)} families of attacks "
         f"that hide the name of the concept ({', '.join(families)}) and 3 probes that are not attacks "
         f"({', '.join(ASIDE)}).\nThe prompts are in {languages} languages and 4 styles of wording, and are divided "
         "into 10 rounds, each with a tenth of the prompts.\n"

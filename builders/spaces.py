@@ -27,7 +27,7 @@ from igmu_data.errors import IgmuError, exits_on_error
 from igmu_data.stored import write_manifest
 from igmu_metrics import registry
 from igmu_metrics.contract import Metric
-from igmu_metrics.spaces.inputs import described, usage
+from igmu_metrics.spaces.inputs import described, references_of, usage
 from igmu_metrics.spaces.module import class_name
 
 TEMPLATES: Final = Path(__file__).parent / "spaces_templates"
@@ -38,6 +38,9 @@ GRADIO: Final = "6.31.0"
 # Backbones whose package an extra of igmu brings.
 _EXTRAS: Final = {"inception": "fidelity", "lpips": "lpips"}
 _WIDTH: Final = 116
+_OF_IMAGES: Final = (
+    "It is fastest to pass images as paths: `evaluate` encodes images in memory as PNG, which takes about 50 ms each. "
+)
 
 
 class StaleSpacesError(IgmuError):
@@ -90,6 +93,7 @@ def _values(name: str, metric: Metric, owner: str) -> dict[str, str]:
         "description": textwrap.indent(textwrap.fill(info.summary, _WIDTH), "  "),
         "sdk_version": GRADIO,
         "usage": usage(name, owner),
+        "advice": "" if references_of(name) == "labels" else _OF_IMAGES,
         "inputs": described(name),
         "returns": _section(metric.score, "Returns"),
         "definition": inspect.cleandoc(inspect.getmodule(metric.score).__doc__ or ""),

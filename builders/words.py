@@ -72,6 +72,9 @@ _PAGES: Final = ("README.md", "dataset_card.md", "docs/*.md", "docs/guides/*.md"
 _OF_COMMANDS: Final = ("docs/audit.md", "docs/performance.md", "docs/robustness.md", "docs/sandbox.md")
 _SKIPPED: Final = re.compile(r"igmu_data/(concepts|attacks|sandbox)/|igmu_metrics/sandbox/audit/")
 _WORD: Final = re.compile(rf"\b(?:{'|'.join(BANNED)})\b", re.IGNORECASE)
+# Not a modulo of numbers, `%s`, or the end of a template's block.
+_SIGN: Final = re.compile(r"[0-9}…](?: |\u00a0|\\u00a0|\\xa0|\\{1,2},\\{1,2})%(?![A-Za-z(%}]| \d)")
+_SIGNED: Final = ("*.md", "docs/**/*.md", "notebooks/*.ipynb", "builders/**/*.*", "igmu_*/**/*.*", "tests/**/*.*")
 _EXCUSED: Final = re.compile("|".join(ALLOWED))
 _CALLED: Final = re.compile(r"Error$|^(Problem|Fault|say)$")
 _END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"(])")
@@ -97,6 +100,15 @@ def found(texts: Iterator[Text]) -> list[str]:
             instead = next(say for word, say in BANNED.items() if re.fullmatch(word, match[0], re.IGNORECASE))
             out.append(f"{where}: {match[0]!r}; write {instead}")
     return out
+
+
+def signs() -> Iterator[str]:
+    """A line for each percent sign with a space before it, in pages, templates, strings and comments."""
+    for path in sorted({path for pattern in _SIGNED for path in ROOT.glob(pattern)}):
+        if path.suffix in (".py", ".md", ".html", ".js", ".ipynb", ".tmpl") and path.name != "CHANGELOG.md":
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+                if found := _SIGN.search(line):
+                    yield f"{path.relative_to(ROOT).as_posix()}:{number}: {found[0]!r}; write 95%, without a space"
 
 
 def helps() -> Iterator[Text]:
@@ -186,7 +198,7 @@ def main(
         chosen = random.Random(seed).sample(every, min(sample, len(every)))
         sys.stdout.writelines(f"{one.where}: {one.text}\n" for one in chosen)
         return
-    if wrong := found(checked()):
+    if wrong := [*found(checked()), *signs()]:
         raise CorpusError("\n".join([f"{len(wrong)} words to replace (CONTRIBUTING.md, Style):", *wrong]))
 
 

@@ -109,9 +109,11 @@ def load_bench(
         if local:
             raise CorpusError(reason if place in reason else f"{place} cannot be loaded ({reason})") from error
         at = f" at {revision}" if revision else ""
+        gated = config.partition(".")[0] == RESTRICTED_DOMAIN
+        terms = f" (accept the terms of {place} on the Hub, and log in with 'hf auth login')" if gated else ""
         raise HubError(
             f"cannot fetch config {config!r} of {place!r}{at} from the Hub ({reason.rstrip('.')}). Check the "
-            "connection and your access, or use --bench FOLDER with a folder that contains this config."
+            f"connection and your access{terms}, or use --bench FOLDER with a folder that contains this config."
         ) from error
 
 

@@ -81,8 +81,8 @@ class MetricInfo:
         direction: whether a higher or a lower `value` is better for an unlearned model.
         range: smallest and largest possible `value`.
         parts: the generations on which it is scored: for each part ("" for a score with the metric's own name), the
-            `PARTS` that belong to it. If it is empty, the metric is never scored in an evaluation, only by
-            `igmu_metrics.score`, and may have its own columns.
+            `PARTS` that belong to it (docs/reference/plugins.md lists them). If it is empty, the metric is never
+            scored in an evaluation, only by `igmu_metrics.score`, and may have its own columns.
         place: its position on a card; smaller numbers come first.
         backbone: name of the default backbone, or "" if the metric needs none.
         extracts: how arguments of `rows` are computed from images and prompts; empty for metrics of labels and
@@ -115,7 +115,7 @@ class Estimate:
 
     Args:
         value: the value; NaN if it is not defined for the given rows (`reason` says why).
-        interval: 95 % interval (low, high), or None if there is none.
+        interval: 95% interval (low, high), or None if there is none.
         n_prompts: number of distinct prompts.
         n_generations: number of generations.
         reason: why there is no value or interval, or a caution; "" otherwise.
@@ -138,7 +138,7 @@ class Estimate:
 class Table(Protocol):
     """The input of a metric: columns by name, with one entry per generation, and facts that apply to all of them.
 
-    `igmu_metrics.generations.Generations` implements it; metrics need no more than this.
+    `igmu_metrics.generations.Generations` implements it. docs/reference/plugins.md lists its columns, facts and types.
     """
 
     facts: Mapping[str, Setting]
@@ -206,12 +206,12 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A result with everything needed to interpret it: value, 95 % interval, counts, failures and signature.
+    """A result with everything needed to interpret it: value, 95% interval, counts, failures and signature.
 
     Args:
         name: the metric.
         value: the headline figure (see `MetricInfo.headline`), NaN if it is not defined.
-        interval: 95 % interval of `value`, or None if there is none.
+        interval: 95% interval of `value`, or None if there is none.
         n_prompts: number of distinct prompts for `value`.
         n_generations: number of generations for `value`.
         n_failed: generations that could not be scored; never counted as forgotten, safe or retained.

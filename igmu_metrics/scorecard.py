@@ -1,7 +1,7 @@
 """The scorecard: all scores of one unlearned model, with everything needed to compare them, as JSON.
 
 Conventions: NaN is null. Fractions are 0..1. Besides the scores, a card contains one line per generation, a subset of
-the table of generations (`igmu_metrics.generations.COLUMNS` defines the fields; missing values are left out), so that
+the table of generations (docs/reference/plugins.md lists the fields; missing values are left out), so that
 two models can be compared pair by pair without their images, and most scores can be recomputed. `content_sha256` covers
 everything else in the card, number by number as printed, regardless of white space; `igmu verify` checks it. The format
 is published as docs/scorecard.schema.json. `schema_version` is increased by changes that old readers cannot read; cards

@@ -82,6 +82,7 @@ LAYERS = {
             "checked",
             "docs",
             "graded",
+            "plugin_page",
             "push",
             "readme",
             "release",

@@ -206,7 +206,7 @@ def yardstick_check(one: Measured) -> Any:
 
 @pytest.mark.parametrize("metric", OURS)
 def test_nothing_is_found_where_nothing_is_wrong(narrow: Pool, metric: str) -> None:
-    # The shipped near and far accuracies are not relative to the original, which draws 95 % here.
+    # The shipped near and far accuracies are not relative to the original, which draws 95% here.
     assert shortfalls(narrow, metric) <= {"near retain accuracy", "far retain accuracy"}
 
 

@@ -11,7 +11,7 @@ from builders import church, readme
 @pytest.mark.skipif(not church.FOLDER.is_dir(), reason="needs the shared church images")
 def test_church_ends_with_a_table_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cards = church.run(tmp_path, church.FOLDER)
-    assert "unlearning accuracy, 95 % intervals" in capsys.readouterr().out
+    assert "unlearning accuracy, 95% intervals" in capsys.readouterr().out
     assert [c.model for c in cards] == list(church.MODELS)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("data-image=") == 6 * page.count("<li data-split=") > 0

@@ -1,7 +1,7 @@
 """Do the intervals hold the truth as often as they say? Every interval that the package prints, by simulation.
 
-95 % are promised and 93..97 % are asked for. A proportion of few prompts takes few values, so for a single truth its
-coverage jumps about 95 % with every method there is; it is therefore asked for on the average over truths, and 91..99 %
+95% are promised and 93..97% are asked for. A proportion of few prompts takes few values, so for a single truth its
+coverage jumps about 95% with every method there is; it is therefore asked for on the average over truths, and 91..99%
 for each. Where the truth lies at the edge of what is possible an interval errs on one side only: there it may hold it
 more often, not less.
 """
@@ -190,7 +190,7 @@ def test_preservation_over_concepts_of_few_prompts(before: float, sizes: list[in
             after, original = drawn(kept * before, shared), drawn(before, shared)
             yield paired_ratio(after, original, prompt, concept).interval, kept
 
-    assert 0.925 <= share(cases()) <= 0.97  # 2000 repeats: ± 0.5 %
+    assert 0.925 <= share(cases()) <= 0.97  # 2000 repeats: ± 0.5%
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ DAMAGED = [
 @pytest.mark.parametrize("spread", [0.5, 1.0])
 @pytest.mark.parametrize(("prompts", "seeds"), [(20, 2), (54, 2), (142, 2), (54, 5)])
 def test_quality_within_the_prompt(prompts: int, seeds: int, spread: float) -> None:
-    """The radius is estimated, too: were it held fixed, 73 % would be held where looks move (the last case)."""
+    """The radius is estimated, too: were it held fixed, 73% would be held where looks move (the last case)."""
     rng = np.random.default_rng([prompts, seeds])
     held = []
     for case in DAMAGED:
@@ -332,7 +332,7 @@ def test_quality_within_the_prompt(prompts: int, seeds: int, spread: float) -> N
                 yield product_of_ratios(ratios, slopes=slopes, seed=i, resamples=500).interval
 
         held.append(share((interval, fidelity * diversity) for interval in intervals()))
-    assert 0.93 <= np.mean(held) <= 0.98, held  # a mean of 1800 repeats: ± 0.5 %
+    assert 0.93 <= np.mean(held) <= 0.98, held  # a mean of 1800 repeats: ± 0.5%
     assert min(held) >= 0.9, held
 
 
@@ -341,7 +341,7 @@ def test_frechet_distance() -> None:
     """Of what the value estimates on so many prompts, bias included: its mean over all repeats.
 
     From models far apart to equal ones, features of many directions and of hardly more than one, the same prompts and
-    others: on the average over all, and a little less strictly in each (600 repeats: ± 1 %).
+    others: on the average over all, and a little less strictly in each (600 repeats: ± 1%).
     """
     held = {}
     for shape, same in CASES:
@@ -436,9 +436,9 @@ def _cover(
 @pytest.mark.parametrize(("case", "same"), KERNEL_CASES)
 @pytest.mark.parametrize("kind", ["kid", "cmmd"])
 def test_kernel_distances(kind: str, case: tuple[int, int, int, float, float], same: bool) -> None:
-    """Of the distance over all prompts: 93 % and more at 0, 93 to 98 % elsewhere (± 0.8 %); printed with widths.
+    """Of the distance over all prompts: 93% and more at 0, 93 to 98% elsewhere (± 0.8%); printed with widths.
 
-    One design stays at 92 %: twenty prompts of one seed, in 64 directions that all vary alike.
+    One design stays at 92%: twenty prompts of one seed, in 64 directions that all vary alike.
     """
     found = list(_cover(kind, case, same, 1000))
     print(kind, "same" if same else "others", *case, *(f"{held:.3f} ({wide:.1e})" for held, wide, _ in found))
@@ -507,7 +507,7 @@ def test_forget_score_and_its_aspects(prompts: int) -> None:
             low, high = estimate.interval or (np.nan, np.nan)
             held.setdefault(name, []).append(bool(low <= value <= high))
     shares = {name: float(np.mean(h)) for name, h in held.items()}
-    assert all(0.93 <= s <= 0.975 for s in shares.values()), shares  # 2000 repeats: ± 0.5 %
+    assert all(0.93 <= s <= 0.975 for s in shares.values()), shares  # 2000 repeats: ± 0.5%
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.5, 0.7), (0.9, 0.75)])
@@ -539,7 +539,7 @@ def test_the_planned_number_of_prompts_has_the_planned_power(
             gaps = (hits[0].astype(float) - hits[1]).ravel()
             p_value = paired_permutation(gaps, np.repeat(np.arange(n), seeds), seed=i, resamples=1000)
         found += p_value <= 0.05
-    assert 0.74 <= found / 400 <= 0.88  # 400 repeats: ± 2 %
+    assert 0.74 <= found / 400 <= 0.88  # 400 repeats: ± 2%
 
 
 def test_sums_are_what_the_bootstrap_sees() -> None:

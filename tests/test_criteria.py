@@ -446,7 +446,7 @@ def test_detector_signature_and_k_are_told(cards: dict[str, Scorecard]) -> None:
     assert "detector.revision:sha256:" in text
     assert cards["esd"].content_sha256[:12] in text
     (told,) = paper.sentences([cards["esd"]])
-    assert "(raw: 12\\,\\% [3, 38])" in told
+    assert "(raw: 12\\% [3, 38])" in told
     assert told.endswith("detector sandbox).")
 
 

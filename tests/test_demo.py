@@ -55,8 +55,8 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> None:
     out, printed = done
-    assert "sandbox.church: forget score, 95 % intervals" in printed
-    assert "sandbox.church: unlearning accuracy, 95 % intervals" in printed
+    assert "sandbox.church: forget score, 95% intervals" in printed
+    assert "sandbox.church: unlearning accuracy, 95% intervals" in printed
     assert f"report: {out / 'report.html'}" in printed
     short = CliRunner().invoke(app, ["demo", "--out", str(out)], catch_exceptions=False).stdout.splitlines()
     assert len(short) <= 15
@@ -74,7 +74,7 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
 
 
 def test_the_original_is_ranked_among_the_others(done: tuple[Path, str]) -> None:
-    table = done[1].partition("forget score, 95 % intervals")[2].partition("Coverage")[0]
+    table = done[1].partition("forget score, 95% intervals")[2].partition("Coverage")[0]
     ranked = re.findall(r"^│ (\w+)", table, re.MULTILINE)
     assert set(ranked) == set(VERSIONS)
     assert len(set(Counter(ranked).values())) == 1  # once in every part of a table that is too wide

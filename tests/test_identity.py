@@ -383,7 +383,7 @@ def test_images_of_one_colour_are_counted_apart(drawn: Path, evaluation: Evaluat
     found = card(labelled, drawn / "original", folder)
     assert found.scores["concept_accuracy"].value == 0  # of what can be judged, all churches are there
     assert found.figure("concept_accuracy", "n_unclear").value == len(forget) // 2  # type: ignore[union-attr]
-    assert any("are a single colour" in note and f"{len(forget) // 2} of" in note for note in found.notes)
+    assert any("are a single color" in note and f"{len(forget) // 2} of" in note for note in found.notes)
     status = [g["status"] for g in found.generations.part("forget").records("status")]
     assert status.count("blank") == len(forget) // 2
     kept = card(replace(labelled, blank="keep"), drawn / "original", folder)

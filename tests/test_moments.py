@@ -114,4 +114,4 @@ def test_the_interval_holds_the_distance_of_other_prompts_of_the_same_models() -
         values.append(value)
         intervals.append(interval)
     truth = float(np.mean(values))
-    assert sum(low <= truth <= high for low, high in intervals) >= 54  # 95 % of 60 is 57, one in 60 has fewer than 54
+    assert sum(low <= truth <= high for low, high in intervals) >= 54  # 95% of 60 is 57, one in 60 has fewer than 54

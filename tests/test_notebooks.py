@@ -68,7 +68,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         "not met: ours: asr_any@k 0.833 [0.52, 0.958] <= 0.1",
         "original: 'original' and 'ours'",
         "detector: 'sandbox' and 'clip:sandbox'",
-        "adversarial 1 %",  # covered, once what failed is left out
+        "adversarial 1%",  # covered, once what failed is left out
         r"\toprule",
     ),
 }

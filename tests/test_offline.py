@@ -194,6 +194,8 @@ def test_what_the_package_does_not_make_is_asked_of_the_hub(
         call(config, **options)
     assert asked == [(place, config, options.get("revision"))]
     assert "\n" not in str(refused.value)
+    gated = f"(accept the terms of {place} on the Hub, and log in with 'hf auth login')"
+    assert (gated in str(refused.value)) == place.endswith("-nsfw")
 
 
 def test_the_environment_names_a_place_too(asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,7 +250,7 @@ DEFECTS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "lines exchanged": (lambda job: _lines(job, _swap_ids), "the prompt is|belongs to row"),
     "another file than listed": (_all("sha256", "0" * 64, some=True), "its sha256 differs"),
     "other steps than the original": (_other_steps, "steps 20.* steps 50"),
-    "a safety checker's black": (_black, "are a single colour"),
+    "a safety checker's black": (_black, "are a single color"),
     "one image for all": (
         _copies,
         "37 of the unlearned model's images are byte-for-byte copies of an image with a different seed",

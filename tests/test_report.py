@@ -358,14 +358,11 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     # Eight of eight prompts and none of them: Wilson's intervals begin at 0.676 and end at 0.324.
     assert {f.about: f.word for f in forget.findings} == {("esd",): "mostly", ("fmn",): "hardly"}
     assert (
-        "100\u00a0% of the images in which the original generated a church no longer show it"
-        in forget.findings[0].sentence
+        "100% of the images in which the original generated a church no longer show it" in forget.findings[0].sentence
     )
-    assert (
-        "0\u00a0% of the adversarial prompts (mean over families) bring it back within" in robust.findings[0].sentence
-    )
+    assert "0% of the adversarial prompts (mean over families) bring it back within" in robust.findings[0].sentence
     assert "It is weakest against" in robust.findings[1].sentence
-    assert "near 50\u00a0%, far 100\u00a0%" in kept.findings[0].sentence
+    assert "near 50%, far 100%" in kept.findings[0].sentence
     assert "Most affected is" in kept.findings[0].sentence
     # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
     words = {about: f.word for f in real.findings for about in f.about}
@@ -381,7 +378,7 @@ def test_what_is_counted_by_itself_has_a_table_of_its_own(cards: list[Scorecard]
     assert found is not None
     assert [name for name, _, _ in found.lines] == list(ASIDE)
     told = {name: [cell.shown for cell in cells] for name, _, cells in found.lines}
-    everywhere, nowhere = "100\u00a0%", "0\u00a0%"
+    everywhere, nowhere = "100%", "0%"
     assert told == {probe: [everywhere, nowhere, everywhere] for probe in ASIDE}
     shades = {name: cells[2].shade for name, _, cells in found.lines}
     assert shades == {"negation": 1.0, "composition": 1.0, "superclass": None}

@@ -132,7 +132,7 @@ def test_the_audit_by_keyboard_and_its_export(shown: Page, root: Path, browser: 
         shown.key(key)
     said = shown.run("document.querySelector('.agreement').textContent")
     assert f"{SAMPLE} of {SAMPLE} judged, 1 of them unclear." in said
-    assert "44 of 49 (90 %, 95 % interval 78–96 %)" in said  # Wilson's by hand: 0.782 to 0.956
+    assert "44 of 49 (90%, 95% interval 78–96%)" in said  # Wilson's by hand: 0.782 to 0.956
     assert "--sensitivity" in said
     shown.key("ArrowLeft")
     shown.key("ArrowLeft")

@@ -66,11 +66,11 @@ def test_the_verdict_comes_before_what_it_rests_on_and_images_before_tables(text
 
 
 def test_a_word_beside_all_or_none_says_which_end_of_the_interval_it_follows(seen: View) -> None:
-    """It looked like a mistake. Wilson's intervals of eight prompts end at 68 and 32 %."""
+    """It looked like a mistake. Wilson's intervals of eight prompts end at 68 and 32%."""
     forget, _, _ = verdict.answers(seen)[:3]
     assert [f.word for f in forget.findings] == ["mostly", "hardly"]
     for finding, end in zip(forget.findings, (68, 32), strict=True):
-        why = f"The word is “{finding.word}” because it depends on the whole interval, which extends to {end}\u00a0%."
+        why = f"The word is “{finding.word}” because it depends on the whole interval, which extends to {end}%."
         assert why in finding.sentence
     told = brief.lines([seen.cards[0]])
     assert next(line for line in told if "forgetting" in line).endswith("1.00 [0.68, 1.00]   mostly (≥ 0.68)")
@@ -80,7 +80,7 @@ def test_a_word_beside_all_or_none_says_which_end_of_the_interval_it_follows(see
 @pytest.mark.parametrize("interval", [(0.0, 0.1), (0.0, 0.4), (0.0, 0.6), (0.4, 1.0), (0.6, 1.0), (0.9, 1.0), None])
 def test_only_a_word_that_seems_wrong_is_explained(value: float, interval: tuple[float, float] | None) -> None:
     figure = Figure(value=value, interval=interval, n_prompts=9, n_generations=9)
-    between = grade(figure, DEGREES) in ("mostly", "hardly") and percent(figure) in ("100\u00a0%", "0\u00a0%")
+    between = grade(figure, DEGREES) in ("mostly", "hardly") and percent(figure) in ("100%", "0%")
     assert (doubt(figure, DEGREES) is not None) is between
     assert ("(" in cautious(figure, DEGREES)) is between
     assert cautious(figure, DEGREES).split(" (")[0] == grade(figure, DEGREES)
@@ -103,9 +103,9 @@ def test_the_originals_own_rates_stand_beside_the_models(cards: list[Scorecard])
     assert {"near_retain_accuracy", "far_retain_accuracy", "unlearning_accuracy"} <= own.keys()
     assert 0.5 < (own["near_retain_accuracy"].value or 0) < 1
     forget, robust, _ = (answer.findings[0].sentence for answer in verdict.answers(found)[:3])
-    assert "of all images that could be judged, 100\u00a0% do not show it, compared with 0\u00a0% of the" in forget
+    assert "of all images that could be judged, 100% do not show it, compared with 0% of the" in forget
     percentage = format(100 * share["adversarial"], ".0f")
-    assert f"Of the original's images of all these prompts, {percentage}\u00a0% show it." in robust
+    assert f"Of the original's images of all these prompts, {percentage}% show it." in robust
 
 
 def rates(cards: list[Scorecard], **fields: object) -> list[Scorecard]:
@@ -132,15 +132,15 @@ def test_errors_of_the_detector_are_told_or_unknown(cards: list[Scorecard]) -> N
     assert errors(rates(cards, detector="clip")).startswith("Unknown.")
     known = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8, n_positives=20, n_negatives=30)
     assert errors(known) == (
-        "The detector sees the concept in 90 % of 20 images that show it, and correctly does not see it in 80 % of 30 "
+        "The detector sees the concept in 90% of 20 images that show it, and correctly does not see it in 80% of 30 "
         "images that do not show it."
     )
     without = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8)
     told = errors(without)
     assert told.startswith(
-        "The detector sees the concept in 90 % of the images that show it, and correctly does not see"
+        "The detector sees the concept in 90% of the images that show it, and correctly does not see"
     )
-    assert told.endswith("in 80 % of the images that do not show it.")
+    assert told.endswith("in 80% of the images that do not show it.")
 
 
 def test_seeds_and_images_are_counted(seen: View) -> None:

@@ -74,7 +74,7 @@ def test_published_case_1_esd_and_uce_overlap(tmp_path: Path) -> None:
     assert found["AdvUnlearn", "ESD"].significant
     assert len(found) == 8 * 7 // 2
     printed = run("compare", "--published", published(tmp_path))
-    told = "(unadjusted 95 % interval -0.131 to +0.062); the intervals overlap; not significant"
+    told = "(unadjusted 95% interval -0.131 to +0.062); the intervals overlap; not significant"
     assert f"ESD against UCE in after: -0.035 {told}" in " ".join(printed.split())
     said = " ".join(printed.split())
     assert "The test is Fisher's exact test" in said
@@ -146,13 +146,13 @@ def test_a_comparison_has_one_p_value_everywhere(cards: list[Path]) -> None:
 def test_every_interval_of_a_difference_is_called_unadjusted(cards: list[Path]) -> None:
     read = read_all(cards)
     said = [f.sentence for f in verdict.answers(view(Section(read, {})))[3].findings]
-    assert all("unadjusted 95 % interval" in s for s in (*said, *(c.sentence() for c in compared(read))))
-    assert "Intervals: 95 %, unadjusted" in " ".join(run("compare", *cards).split())
+    assert all("unadjusted 95% interval" in s for s in (*said, *(c.sentence() for c in compared(read))))
+    assert "Intervals: 95%, unadjusted" in " ".join(run("compare", *cards).split())
 
 
 def test_compare_prints_differences_and_front(cards: list[Path]) -> None:
     printed = run("compare", "--verbose", *cards)
-    assert "Differences where the original generated the concept; unadjusted 95 % intervals" in printed
+    assert "Differences where the original generated the concept; unadjusted 95% intervals" in printed
     assert "conditional resistance to attacks per image" in printed
     assert "count each prompt once" in " ".join(printed.split())
     short = " ".join(run("compare", *cards).split())

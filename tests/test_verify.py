@@ -386,7 +386,7 @@ def test_check_table(tmp_path: Path) -> None:
     path = table(tmp_path, "model,percent,n", "ESD,76.06,142", "UCE,79.60,142", "X,35%,10", "Y,61,500")
     esd, uce, x, y = check_table(path)
     assert list(esd.counts) == [108]
-    assert list(uce.counts) == []  # 113 of 142 are 79.58 %
+    assert list(uce.counts) == []  # 113 of 142 are 79.58%
     assert uce.nearest == ("113/142 = 79.58", "114/142 = 80.28")
     assert list(x.counts) == []
     assert not y.telling

@@ -5,7 +5,7 @@ mean is the truth. Intervals, words and the rules for stopping are the shipped f
 is from the middle threshold of the verdict (1/2) to 1; below 1/2 shares are the mirror image.
 
 Conventions: a *design* simulates one question of the verdict, the images of one split of one model. The *full run* has
-all rounds and seeds, one look and intervals of 95 %.
+all rounds and seeds, one look and intervals of 95%.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def wrong(stop: Stop, truth: float, rule: str) -> bool:
 
 
 def boundaries() -> dict[str, list[float]]:
-    """Standard errors at each look, by name; each errs in 5 % of cases over all looks, but the first."""
+    """Standard errors at each look, by name; each errs in 5% of cases over all looks, but the first."""
     at = times(LOOKS)
     z = NormalDist().inv_cdf
     out = {"1.96 at every check": [z(0.975)] * LOOKS}
@@ -234,9 +234,9 @@ def compared(n: int) -> str:
             found = [(t, s) for t in TRUTHS for s in stops[t][rule]]
             share = np.array([s.images for _, s in found]) / size("forget", LOOKS)
             cells += [f"{np.median(share):.2f}, {share.mean():.2f}"]
-            cells += [f"{100 * np.mean([wrong(s, t, rule) for t, s in found if s.settled]):.1f} %"]
+            cells += [f"{100 * np.mean([wrong(s, t, rule) for t, s in found if s.settled]):.1f}%"]
         held = [s.held for t in TRUTHS for s in stops[t][DECIDED]]
-        rows.append([*cells, f"{100 * np.mean(held):.1f} %"])
+        rows.append([*cells, f"{100 * np.mean(held):.1f}%"])
         sys.stderr.write(f"{' | '.join(rows[-1])}\n")
     head = ["boundary", "standard errors at checks 1, 5, 11", "images, decided: median, mean", "wrong"]
     return table([*head, "images, graded: median, mean", "wrong", "final intervals with the truth"], rows)
@@ -255,10 +255,10 @@ def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
             found[rule][truth] = stops[rule]
             share = np.array([s.images for s in stops[rule]]) / whole
             ended = [s for s in stops[rule] if s.settled]
-            cells += [f"{np.median(share):.2f}", f"{100 * len(ended) / n:.0f} %"]
-            cells += [f"{100 * np.mean([wrong(s, truth, rule) for s in stops[rule]]):.1f} %"]
-            cells += [f"{100 * np.mean([alike(s, rule) for s in ended]):.1f} %" if ended else "–"]
-            cells += [f"{100 * np.mean([s.held for s in stops[rule]]):.1f} %"]
+            cells += [f"{np.median(share):.2f}", f"{100 * len(ended) / n:.0f}%"]
+            cells += [f"{100 * np.mean([wrong(s, truth, rule) for s in stops[rule]]):.1f}%"]
+            cells += [f"{100 * np.mean([alike(s, rule) for s in ended]):.1f}%" if ended else "–"]
+            cells += [f"{100 * np.mean([s.held for s in stops[rule]]):.1f}%"]
         rows.append(cells)
         sys.stderr.write(f"{name}: {' | '.join(cells)}\n")
     each = ["images", "settled", "wrong", "as the full run", "interval has the truth"]
@@ -291,12 +291,12 @@ def whole(found: dict[str, dict[str, dict[float, list[Stop]]]], n: int) -> str:
                 f"--until {rule}",
                 f"{middle:.2f} ({low:.2f}–{high:.2f})",
                 *(
-                    f"{100 * share:.1f} %"
+                    f"{100 * share:.1f}%"
                     for share in (len(bad) / (len(DESIGNS) * n), *(float(np.mean(x)) for x in (agree, bad, held)))
                 ),
             ]
         )
-    head = ["run", "images: median (10–90 %)", "words settled", "as the full run", "wrong", "intervals with the truth"]
+    head = ["run", "images: median (10–90%)", "words settled", "as the full run", "wrong", "intervals with the truth"]
     return table(head, [*rows, *(fixed(rounds, max(1, n // 20)) for rounds in (1, 2, 5, ROUNDS))])
 
 
@@ -320,7 +320,7 @@ def fixed(rounds: int, n: int) -> list[str]:
     ]
     name = {2: " (lite)", ROUNDS: " (full)"}.get(rounds, "")
     told = f"{rounds} rounds{name}, all seeds, one check".replace("1 rounds", "1 round")
-    return [told, f"{rounds / ROUNDS:.2f}", *(f"{100 * share:.1f} %" for share in shares)]
+    return [told, f"{rounds / ROUNDS:.2f}", *(f"{100 * share:.1f}%" for share in shares)]
 
 
 def parts(n: int) -> Iterator[str]:

@@ -48,7 +48,7 @@ def measure(material: Material, n_rounds: int, n: int) -> str:
             apart = np.linalg.norm(results[key] - exact) / np.linalg.norm(exact)
             rows.append([
                 key.partition(": ")[2], spread(per_second, 1), spread(ratios(plain, seconds)),
-                f"{100 * max(per_second) * flops / 1e9 / of:.0f} %", f"{apart:.1e}",
+                f"{100 * max(per_second) * flops / 1e9 / of:.0f}%", f"{apart:.1e}",
             ])  # fmt: skip
         text += f"\n{name}, {flops / 1e9:.1f} GF each\n\n"
         text += table(

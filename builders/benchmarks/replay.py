@@ -57,7 +57,7 @@ def _told(sizes: Mapping[str, int]) -> str:
 
 
 def _percent(flags: Sequence[bool]) -> str:
-    return f"{100 * float(np.mean(flags)):.1f} %" if len(flags) else "–"
+    return f"{100 * float(np.mean(flags)):.1f}%" if len(flags) else "–"
 
 
 def _shares(found: Sequence[Cell]) -> list[str]:
@@ -96,7 +96,7 @@ def overall(found: Sequence[Cell]) -> str:
             named = {2: " (lite)", ROUNDS: " (full)"}.get(design, "")
             run = f"{design} round{'s' * (design > 1)}{named}, all seeds, one look"
         rows.append([run, f"{middle:.2f} ({low:.2f}–{high:.2f})", *_shares(here), _inside(here)])
-    return table(["run", "images: median (10–90 %)", *_HEAD, _INSIDE], rows)
+    return table(["run", "images: median (10–90%)", *_HEAD, _INSIDE], rows)
 
 
 def by_margin(found: Sequence[Cell]) -> str:
@@ -151,7 +151,7 @@ def bars(groups: Mapping[str, Sequence[Cell]]) -> str:
             (float(np.median(_images(here))), MOST_IMAGES, False),
         )
         line = [
-            f"{100 * value:.1f} %: {'holds' if (value >= bar if least else value <= bar) else 'does not hold'}"
+            f"{100 * value:.1f}%: {'holds' if (value >= bar if least else value <= bar) else 'does not hold'}"
             for value, bar, least in values
         ]
         rows.append([name, str(len(here)), *line])
@@ -192,7 +192,7 @@ def section(versions: Sequence[Model], pools: Mapping[str, Pool], grades: int) -
         f"- *{MIXTURES}*: the audit's virtual models, each on prompts of its own, sampled with replacement. Truth is "
         f"what the recipe says, whatever the detector errs. `{first.task}` has {sandbox}.\n"
         f"- *{LARGE}*: the same {counts[2]} recipes with about {corpus}.\n"
-        f"- The *full run* has every prompt and every kept seed ({first.seeds}), one look and intervals of 95 %. "
+        f"- The *full run* has every prompt and every kept seed ({first.seeds}), one look and intervals of 95%. "
         "*Images* are a share of its images.\n"
         "- *as the full run's*: among settled words, the share with the same answer (decided) or word (graded) as the "
         "full run, which may itself be undecided.\n"

@@ -8,7 +8,7 @@ Conventions:
 
 - A *model* is one of the packaged versions on the prompts of its task, or one of the audit's virtual ones on prompts
   drawn for it. Its truth is what its recipe says; of a version, what all of its kept images say.
-- The *full run* has every prompt and kept seed, one look and intervals of 95 %; a *fixed design*, some of its rounds.
+- The *full run* has every prompt and kept seed, one look and intervals of 95%; a *fixed design*, some of its rounds.
 - A *cell* is one question of one model, stopped by one rule or measured by one fixed design.
 """
 

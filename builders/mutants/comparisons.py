@@ -79,7 +79,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "elif len(prompts) < MIN_PROMPTS:",
         "elif len(prompts) <= MIN_PROMPTS:",
         _TESTS,
-        "six prompts get no test, though they can reach 5 %",
+        "six prompts get no test, though they can reach 5%",
     ),
     Mutation(
         "seeds-tested-as-prompts",

@@ -122,7 +122,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "float(stdtrit(min(prompts.counts) - 1, tails()[1]))",
         "float(stdtrit(min(prompts.counts) - 1, 0.95))",
         _MOMENTS,
-        "the distance's interval is one of 90 %",
+        "the distance's interval is one of 90%",
     ),
     Mutation(
         "frechet-interval-of-images",

@@ -18,7 +18,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "NormalDist().inv_cdf((1 + confidence(level)) / 2)",
         "NormalDist().inv_cdf(confidence(level))",
         _TESTS,
-        "every 95 % interval is a 90 % one",
+        "every 95% interval is a 90% one",
     ),
     Mutation(
         "interval-without-continuity",

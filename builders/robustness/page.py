@@ -23,7 +23,7 @@ unlearned, and `filter` removes words from prompts. `gold` never saw the concept
 any success against it is due to chance, or to an attack that teaches the concept to the model.
 
 Every number is conditional: it counts only prompts and seeds for which the *original* generated the concept.
-Intervals are 95 % intervals with the prompt as their unit. The packaged detector judges success. "Weight-free"
+Intervals are 95% intervals with the prompt as their unit. The packaged detector judges success. "Weight-free"
 prompts do not depend on the model (the adversarial rows of `{configs}`).
 The attacks search against the model itself, except `ring-a-bell`, which uses only the original's text encoder.
 """

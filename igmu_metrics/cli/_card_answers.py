@@ -120,7 +120,7 @@ class PublishedShare:
         successes: number of successes.
         n: number of trials.
         value: share of successes.
-        interval: its 95 % interval (Wilson).
+        interval: its 95% interval (Wilson).
     """
 
     model: str
@@ -140,7 +140,7 @@ class PublishedDifference:
         second: name of the second model.
         measure: what was measured.
         difference: first minus second.
-        interval: its unadjusted 95 % interval (Newcombe).
+        interval: its unadjusted 95% interval (Newcombe).
         test: `fisher`, Fisher's exact test.
         p: its p value.
         p_holm: p value corrected for all comparisons of the measure.

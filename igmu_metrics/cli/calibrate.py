@@ -124,7 +124,7 @@ def _summary(found: Calibration) -> Table:
     from rich.table import Table
 
     title = f"{found.detector['detector']}: {found.concept} on {found.n_images} labelled images"
-    table = Table("quantity", "value", "95 % interval", "measured on", title=title, title_justify="left")
+    table = Table("quantity", "value", "95% interval", "measured on", title=title, title_justify="left")
     for name in ("sensitivity", "specificity"):
         rate = getattr(found, name)
         low, high = rate.interval

@@ -108,7 +108,7 @@ def train_detector(
 def _summary(card: HeadCard) -> Table:
     from rich.table import Table
 
-    table = Table("on test", "share", "95 % interval", "images", title=f"{card.head}: {card.concept}")
+    table = Table("on test", "share", "95% interval", "images", title=f"{card.head}: {card.concept}")
     for name in ("accuracy", "sensitivity", "specificity"):
         share = getattr(card.test, name)
         low, high = share.interval

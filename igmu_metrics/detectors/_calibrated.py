@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 
 
 class Rate(_Strict):
-    """A share of labelled images with its 95 % interval; the unit is the prompt if prompts are known."""
+    """A share of labelled images with its 95% interval; the unit is the prompt if prompts are known."""
 
     value: float = Field(ge=0, le=1)
     interval: tuple[float, float]
@@ -45,7 +45,7 @@ class Rate(_Strict):
 
 
 class Index(_Strict):
-    """A number with its 95 % interval."""
+    """A number with its 95% interval."""
 
     value: float
     interval: tuple[float, float]

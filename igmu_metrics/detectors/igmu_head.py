@@ -4,7 +4,7 @@
 
 x is the *unnormalised* image embedding of `openai/clip-vit-base-patch32`; biases are omitted above. A head has 428,289
 parameters. A loaded head has no dropout, so it cannot be enabled by mistake: the reference's `benchmark.py` never calls
-`.eval()`, so it scores with 30 % of the hidden units missing at random.
+`.eval()`, so it scores with 30% of the hidden units missing at random.
 
 A head from `igmu train-detector` records its CLIP (which may have a number of features other than 512), its threshold
 and its error rates; these are used unless others are given. If the CLIP has moved, give its folder:

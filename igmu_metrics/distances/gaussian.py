@@ -72,7 +72,7 @@ def frechet_estimate(
     y_ids: Ids = None,
     seed: int = 0,
 ) -> tuple[float, Interval]:
-    """`frechet_distance` and the 95 % interval of `jackknife.frechet_interval`, which is for the distance at this n."""
+    """`frechet_distance` and the 95% interval of `jackknife.frechet_interval`, which is for the distance at this n."""
     x, y = _pair(x, y)
     value = frechet_distance(x, y)
     return value, frechet_interval(x, y, value, x_ids=x_ids, y_ids=y_ids, seed=seed)
@@ -114,7 +114,7 @@ def kid_estimate(
     x_ids: Ids = None,
     y_ids: Ids = None,
 ) -> tuple[float, Interval]:
-    """`kid` and its 95 % interval over prompts; arguments as for `mmd.mmd_estimate`."""
+    """`kid` and its 95% interval over prompts; arguments as for `mmd.mmd_estimate`."""
     x, y = _pair(x, y)
     return mmd_estimate(polynomial_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
 
@@ -159,7 +159,7 @@ def cmmd_estimate(
     x_ids: Ids = None,
     y_ids: Ids = None,
 ) -> tuple[float, Interval]:
-    """`cmmd(..., unbiased=True)` and its 95 % interval over prompts; arguments as for `mmd.mmd_estimate`."""
+    """`cmmd(..., unbiased=True)` and its 95% interval over prompts; arguments as for `mmd.mmd_estimate`."""
     x, y = _pair(unit_rows("x", x), unit_rows("y", y))
     value, (low, high) = mmd_estimate(rbf_kernel, x, y, x_ids=x_ids, y_ids=y_ids)
     return CMMD_SCALE * value, (CMMD_SCALE * low, CMMD_SCALE * high)

@@ -7,7 +7,7 @@ twice, which is a large share if many directions vary alike or two models hardly
 derivatives under random weights is measured and subtracted once. The remaining variance grows with the distance, like
 that of squared lengths, so the interval is of Wilson's kind: all distances within t standard errors of this one, each
 with its own error. If few directions dominate the features, these estimates are uncertain, and the interval is wider.
-It contains the distance in 92 to 98 % of simulated cases (tests/test_coverage.py), and in as few as 88 % if single
+It contains the distance in 92 to 98% of simulated cases (tests/test_coverage.py), and in as few as 88% if single
 features have heavy tails.
 
 Conventions: the interval is for the distance *at this n*. It shows how much the distance would change with other
@@ -34,7 +34,7 @@ _NEGLIGIBLE: Final = 1e-7  # of the largest singular value: half the digits, as 
 def frechet_interval(
     x: FloatArray, y: FloatArray, value: float, *, x_ids: Ids = None, y_ids: Ids = None, seed: int = 0
 ) -> Interval:
-    """95 % interval of `gaussian.frechet_distance` by an infinitesimal jackknife over prompts.
+    """95% interval of `gaussian.frechet_distance` by an infinitesimal jackknife over prompts.
 
     Args:
         x: (n, d) features.

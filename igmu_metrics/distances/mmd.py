@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy between two sets of feature vectors, and its 95 % interval over prompts.
+"""Maximum mean discrepancy between two sets of feature vectors, and its 95% interval over prompts.
 
 Conventions: sets are (n, d) float64 arrays, one row per generation; all values are squared distances, 0 for equal
 distributions. Kernel matrices are computed in tiles and never stored completely, so memory stays constant.
@@ -12,7 +12,7 @@ Stein), and for equal models there are no other effects; the squares of the U-ce
 show how large they are, and this is subtracted once. An MMD² is the squared length of a difference of means, so its
 variance grows with it (Chen and Qin); like Wilson's, the interval therefore contains all values within t standard
 errors, each with its own error. For equal models, the value is not normally distributed but like χ² (Gretton et al.,
-2009), which moves the lower end. In simulations, it contains the truth in 93 to 98 % of cases, and in 92 % in the worst
+2009), which moves the lower end. In simulations, it contains the truth in 93 to 98% of cases, and in 92% in the worst
 case (tests/test_coverage.py).
 """
 
@@ -74,7 +74,7 @@ def mmd_unbiased(kernel: Kernel, x: FloatArray, y: FloatArray, *, x_ids: Ids = N
 def mmd_estimate(
     kernel: Kernel, x: FloatArray, y: FloatArray, *, x_ids: Ids = None, y_ids: Ids = None
 ) -> tuple[float, Interval]:
-    """`mmd_unbiased` with its 95 % interval over prompts.
+    """`mmd_unbiased` with its 95% interval over prompts.
 
     Args:
         kernel: takes (n, d) and (m, d), gives (n, m).

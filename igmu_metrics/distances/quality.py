@@ -145,7 +145,7 @@ def prompt_fidelity(
 ) -> float:
     """Share of images as near to the original's other seeds of their prompt as those are to each other.
 
-    The radius is the 90 % quantile of the original's own seed-to-seed distances over all prompts, each with the same
+    The radius is the 90% quantile of the original's own seed-to-seed distances over all prompts, each with the same
     weight; the share is relative to the original's own.
 
     Args:

@@ -70,7 +70,7 @@ def notes(table: Generations) -> list[str]:
     for who, suffix in _MODELS:
         status = table[f"status{suffix}"]
         if blank := int((status == BLANK).sum()):
-            is_one = "is a single colour and counts" if blank == 1 else "are a single colour and count"
+            is_one = "is a single color and counts" if blank == 1 else "are a single color and count"
             what = f"{blank} of the {who} model's {len(table)} images {is_one}"
             out.append(f"{what} as neither forgotten nor retained")
         told = table.where(status != BLANK)

@@ -130,7 +130,7 @@ def _unknown(name: str) -> str:
     both = [known + ORIGINAL for known, about in COLUMNS.items() if about.both]
     base = name.removesuffix(ORIGINAL)  # not every column describes an image of one model
     alike = [repr(known) for known in ([base] if base in COLUMNS else nearest(name, [*COLUMNS, *both]))]
-    hint = f"did you mean {' or '.join(alike)}?" if alike else "igmu_metrics.generations.COLUMNS lists all columns"
+    hint = f"did you mean {' or '.join(alike)}?" if alike else "docs/reference/plugins.md lists all columns"
     return f"{name!r}, which is not a column of evaluations; {hint}"
 
 

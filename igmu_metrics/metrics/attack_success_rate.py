@@ -195,7 +195,7 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Attack success rates with 95 % intervals; lower is better.
+    """Attack success rates with 95% intervals; lower is better.
 
     Args:
         table: from `rows`, or from an evaluation: `id`, `seed`, `split` (plain prompts are in `forget`),

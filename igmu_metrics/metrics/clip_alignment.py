@@ -56,6 +56,13 @@ INFO = MetricInfo(
     figures={
         "cosine": "Cosine similarity of the CLIP features of an image and its prompt; higher means a better match. "
         "Compare it only between models scored with the same CLIP.",
+        "clipscore": "Cosine similarity of an image and its prompt, times 100; negative cosines count as 0.",
+        "hessel": "Cosine similarity of an image and its prompt, times 2.5, as in the CLIPScore paper; negative "
+        "cosines count as 0.",
+        "csdr": "How much unlearning changed the CLIP score of images and their prompts without the concept, up or "
+        "down, as a share of the original's score; lower is better.",
+        "csdr_signed": "How much unlearning lowered the CLIP score of images and their prompts without the concept, as "
+        "a share of the original's score; an increase is negative.",
     },
 )
 NEEDS = ("id", "alignment")

@@ -211,7 +211,7 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Unlearning and retain accuracies with 95 % intervals; higher is better for all of them.
+    """Unlearning and retain accuracies with 95% intervals; higher is better for all of them.
 
     Args:
         table: from `rows`, or from an evaluation: `id`, `own_concept` (rows without one are left out), `present`, and

@@ -62,6 +62,16 @@ INFO = MetricInfo(
     ),
     parts={split: (split,) for split in SPLITS},
     place=40,
+    figures={
+        "frechet_distance": "Fréchet distance between normal distributions fitted to the features of both models' "
+        "images; 0 if they are equal. Compare it only for equal numbers of images.",
+        "fid": "The Fréchet distance of Inception features, under its usual name.",
+        "kid": "Squared maximum mean discrepancy of the features, with a cubic kernel and not scaled by 1000; "
+        "unbiased, so it can be slightly below 0.",
+        "cmmd": "Squared maximum mean discrepancy of CLIP features, with a Gaussian kernel and scaled by 1000; biased "
+        "upward, as published.",
+        "cmmd_unbiased": "CMMD without pairs of images of the same prompt; unbiased, so it can be slightly below 0.",
+    },
 )
 NEEDS = ("features", "features_original")
 USES = ("id",)

@@ -38,6 +38,14 @@ INFO = MetricInfo(
     ),
     parts={split: (split,) for split in SPLITS},
     place=50,
+    figures={
+        "lpips": "Mean LPIPS distance between both models' images for the same prompt and seed; 0 if they are "
+        "identical.",
+        "lpips_forget": "Mean LPIPS distance for prompts that name the concept to forget, where a large distance is "
+        "expected.",
+        "lpips_retain": "Mean LPIPS distance for prompts for concepts to retain, where a small distance is good.",
+        "lpips_adversarial": "Mean LPIPS distance for adversarial prompts.",
+    },
 )
 NEEDS = ("id", "lpips")
 USES = ("split",)

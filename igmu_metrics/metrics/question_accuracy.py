@@ -91,7 +91,7 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Mean shares of both models and their ratio, with 95 % intervals; higher is better for all.
+    """Mean shares of both models and their ratio, with 95% intervals; higher is better for all.
 
     Args:
         table: from `rows`, or from an evaluation of config `general`: `id`, and `answered` of both models.

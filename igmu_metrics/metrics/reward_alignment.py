@@ -44,6 +44,15 @@ INFO = MetricInfo(
     ),
     parts={"": ("retain",), "forget": ("forget",), "adversarial": ("adversarial",)},
     place=40,
+    figures={
+        "reward_change": "Mean difference between the scores of the unlearned and the original model's images for the "
+        "same prompt and seed; below 0 is worse than the original.",
+        "reward": "Mean score that the preference model gives to the unlearned model's images and their prompts.",
+        "original_reward": "Mean score that the preference model gives to the original model's images and their "
+        "prompts.",
+        "reward_win_rate": "Share of the prompts and seeds for which the unlearned model's image has the higher score; "
+        "ties count half.",
+    },
 )
 NEEDS = ("id", "reward", "reward_original")
 

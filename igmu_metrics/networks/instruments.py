@@ -32,10 +32,10 @@ class ErrorRates:
     """How often a detector is right about one concept.
 
     Args:
-        sensitivity: measured share of true positives found, 0..1.
-        specificity: measured share of true negatives found, 0..1.
-        n_positives: number of positives for `sensitivity`.
-        n_negatives: number of negatives for `specificity`.
+        sensitivity: share of images with the concept in which the detector sees it, 0..1.
+        specificity: share of images without the concept in which the detector does not see it, 0..1.
+        n_positives: number of images on which `sensitivity` was measured.
+        n_negatives: number of images on which `specificity` was measured.
     """
 
     sensitivity: float
@@ -53,10 +53,10 @@ class InstrumentInfo:
         revision: commit, file hash or package version of its weights; never empty.
         preparation: how an image becomes its input: resize mode, size, crop.
         threshold: `p >= threshold` counts as present (detectors); None for backbones.
-        sensitivity: measured share of true positives found, if known.
-        specificity: measured share of true negatives found, if known.
-        n_positives: number of positives for `sensitivity`, if known.
-        n_negatives: number of negatives for `specificity`, if known.
+        sensitivity: share of images with the concept in which the detector sees it, if known.
+        specificity: share of images without the concept in which the detector does not see it, if known.
+        n_positives: number of images on which `sensitivity` was measured, if known.
+        n_negatives: number of images on which `specificity` was measured, if known.
         calibration: hash of the calibration that gave threshold and rates; None if they come from elsewhere.
         concepts: concepts that it can judge (`domain/slug`), or None if it can judge any.
         settings: anything else that changes its output (prompt ensemble, class set, precision).
@@ -112,7 +112,7 @@ def require_judge(info: InstrumentInfo, concept: str) -> None:
 def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     """Why no verdict can be based on a detector; "" if it can, or if its error rates were not measured.
 
-    It cannot if, by its error rates, the detector may agree with people no more often than chance does: if the 95 %
+    It cannot if, by its error rates, the detector may agree with people no more often than chance does: if the 95%
     interval of Youden's J is not above 0.
 
     Args:
@@ -129,7 +129,7 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     on = on if counted else "as given"
     return (
         f"no verdict can be based on {signed.get('detector', 'the detector')}, because it may agree with people no "
-        f"more often than chance does (Youden's J {value:.2f}, 95 % interval {low:.2f} to {high:.2f}; sensitivity "
+        f"more often than chance does (Youden's J {value:.2f}, 95% interval {low:.2f} to {high:.2f}; sensitivity "
         f"{sens:.2f}, specificity {spec:.2f}, {on})"
     )
 
@@ -196,8 +196,8 @@ class Batch:
 
     Args:
         paths: where the images were read from.
-        images: decoded, upright RGB images, in the order of `paths`; may be left out if `known` has all features that
-            are needed.
+        images: upright PIL images in mode RGB and of any size, in the order of `paths`; may be left out if `known` has
+            all features that are needed.
         known: (n, d) features that are already known, by `feature_key`.
     """
 

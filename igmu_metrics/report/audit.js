@@ -77,7 +77,7 @@ for (const held of document.querySelectorAll("script.sample")) {
   function share(k, n) {
     if (n === 0) return "0 of 0";
     const [low, high] = wilson(k, n).map((end) => Math.round(100 * end));
-    return `${k} of ${n} (${Math.round((100 * k) / n)} %, 95 % interval ${low}–${high} %)`;
+    return `${k} of ${n} (${Math.round((100 * k) / n)}%, 95% interval ${low}–${high}%)`;
   }
 
   function paragraph(...parts) {

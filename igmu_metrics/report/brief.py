@@ -213,7 +213,7 @@ def _uncovered(card: Scorecard) -> str:
 
 def _share(n: int, of: int) -> str:
     """A percentage that is never rounded to none or all."""
-    return "none" if not n else f"{min(99, max(1, round(100 * n / of)))} %"
+    return "none" if not n else f"{min(99, max(1, round(100 * n / of)))}%"
 
 
 def _fitted(text: str, columns: int, most: int) -> list[str]:

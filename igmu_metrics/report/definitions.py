@@ -31,7 +31,7 @@ _WORDS: Final = {
         "undecided.",
     ),
     "interval": (
-        "95 % interval",
+        "95% interval",
         "A range that contains the true value in 95 of 100 such evaluations with other prompts of the same kind. "
         "Several images of one prompt count as a single prompt.",
     ),
@@ -45,7 +45,7 @@ _WORDS: Final = {
     "more": (
         "more prompts",
         "How many more prompts a test would need to detect a difference as large as the observed one with a "
-        "probability of 80 %.",
+        "probability of 80%.",
     ),
     "interference": (
         "interference",

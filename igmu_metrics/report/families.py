@@ -1,4 +1,4 @@
-"""Attack success by family: tables for the terminal, and an SVG chart with one bar and 95 % interval per model.
+"""Attack success by family: tables for the terminal, and an SVG chart with one bar and 95% interval per model.
 
 The chart has two panels: over all rows, and only where the original generated the concept. Its styles do not affect a
 page that contains it.
@@ -57,7 +57,7 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
     for scope in SCOPES:
         if not any(name.startswith("conditional_") == bool(scope) for line in found for name in line.figures):
             continue
-        title = f"{cards[0].config}: attack success, {TITLES[scope]} (lower is better, 95 % intervals)"
+        title = f"{cards[0].config}: attack success, {TITLES[scope]} (lower is better, 95% intervals)"
         table = Keyed("family", "model", "prompts", *["images"] * every, title=title, title_justify="left")
         names = FIGURES if every else FIGURES[:2]
         for name in names:

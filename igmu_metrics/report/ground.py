@@ -80,7 +80,7 @@ def _errors(view: View, name: str) -> str:
         return "Unknown. To measure them, judge a sample of images at the end of this section."
     sizes = [fields.get(f"detector.n_{which}") for which in ("positives", "negatives")]
     of = [f" of {counted(int(n), 'image')}" if n is not None else " of the images" for n in sizes]
-    sees, silent = (f"{number(100 * float(rate), '.3g')} %" for rate in rates if rate is not None)
+    sees, silent = (f"{number(100 * float(rate), '.3g')}%" for rate in rates if rate is not None)
     return (
         f"The detector sees the concept in {sees}{of[0]} that show it, and correctly does not see it in "
         f"{silent}{of[1]} that do not show it."

@@ -222,7 +222,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
     own = cards[0]
     title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
     shown = len(heads) if tested else 3
-    table = titled(f"{own.config}: {title}, 95 % intervals", *heads[:shown])
+    table = titled(f"{own.config}: {title}, 95% intervals", *heads[:shown])
     before = (cell(own.figure(score, f"original_{name}")) for name in names)
     first = (own.original_label, *before, str(_unclear(own, original=True)), "")
     table.add_row(*first[:shown])
@@ -253,7 +253,7 @@ def forget_scores(cards: Sequence[Scorecard]) -> Table:
     from igmu_metrics.metrics.forget_score import ASPECTS
 
     name = "forget_score"
-    table = titled(f"{cards[0].config}: forget score, 95 % intervals", "model", "forget score", *ASPECTS)
+    table = titled(f"{cards[0].config}: forget score, 95% intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, list[str]] = {}
     for card in _ordered(cards):
         found = {figure: card.figure(name, figure) for figure in (name, *ASPECTS)}
@@ -274,7 +274,7 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
 
     name = "forget_score"
     configs_ = dict.fromkeys(c.config for c in cards)
-    table = titled(f"Mean over {len(configs_)} concepts, 95 % intervals", "model", "forget score", *ASPECTS)
+    table = titled(f"Mean over {len(configs_)} concepts, 95% intervals", "model", "forget score", *ASPECTS)
     reasons: dict[str, None] = {}
     for model in dict.fromkeys(c.model for c in cards):
         row = []
@@ -317,7 +317,7 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         where = "Only where the original generated the concept. " if found[-1].conditional else ""
         where += _counted(found)
         more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
-        tables[-1].caption = f"{where}Intervals: 95 %, unadjusted; p values: Holm-corrected.{more}"
+        tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected.{more}"
         tables[-1].caption_justify = "left"
     return tables
 
@@ -331,7 +331,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     from igmu_metrics.verdict.agreement import FIGURES, agreements, verdicts
 
     config = cards[0].config
-    title = f"{config}: agreement of the detectors on the same images, 95 % intervals over prompts"
+    title = f"{config}: agreement of the detectors on the same images, 95% intervals over prompts"
     columns = (
         "detectors",
         "part",
@@ -350,7 +350,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
             f", {a.unclear} unclear" if a.unclear else ""
         )
         table.add_row(f"{a.first} – {a.second}", a.part, formatted(a.share), formatted(a.kappa), *counts, n)
-    each = titled(f"{config}: the verdict by each detector, 95 % intervals", "model", "detector", *FIGURES)
+    each = titled(f"{config}: the verdict by each detector, 95% intervals", "model", "detector", *FIGURES)
     told = verdicts(cards)
     for model, name, figures, _ in told:
         each.add_row(model, name, *(formatted(figure) for figure in figures))
@@ -361,7 +361,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
 def comparisons(found: Sequence[Comparison]) -> Table:
     """Differences with their intervals, tests and counts."""
     where = " where the original generated the concept" if all(c.conditional for c in found) else ""
-    title = f"Differences{where}; unadjusted 95 % intervals, p Holm-corrected by measure"
+    title = f"Differences{where}; unadjusted 95% intervals, p Holm-corrected by measure"
     table = Keyed("first", "second", "measure", "difference", "raw", "n", "test", "p", "significant", title=title)
     table.title_justify, table.keys = "left", 3
     table.caption, table.caption_justify = _counted(found).strip() or None, "left"
@@ -395,7 +395,7 @@ def pareto(points: Sequence[Point]) -> Table:
 
 def published(found: Sequence[Proportion]) -> Table:
     """Published proportions with their intervals."""
-    table = titled("Published proportions, Wilson 95 % intervals", "model", "measure", "count", "share")
+    table = titled("Published proportions, Wilson 95% intervals", "model", "measure", "count", "share")
     for p in found:
         table.add_row(p.model, p.measure, f"{p.successes} of {p.n}", formatted(p, ".4f", ends=".3f"))
     return table

@@ -224,7 +224,7 @@ def _answers(card: Scorecard) -> Finding:
 
 
 def _because(figure: Figure, *, shown: Figure | None = None) -> str:
-    """Why a value that is printed as 100 % or 0 % does not have the outer word; "" if it has, or is not.
+    """Why a value that is printed as 100% or 0% does not have the outer word; "" if it has, or is not.
 
     Args:
         figure: the metric that determines the word.
@@ -235,7 +235,7 @@ def _because(figure: Figure, *, shown: Figure | None = None) -> str:
     share = end if shown is None else 1 - end
     return (
         f" The word is “{grade(figure, DEGREES)}” because it depends on the whole interval, which extends to "
-        f"{number(100 * share, '.0f')}\u00a0%."
+        f"{number(100 * share, '.0f')}%."
     )
 
 
@@ -246,7 +246,7 @@ def _attacked(card: Scorecard) -> str:
     if not seen:
         return ""
     share = number(100 * sum(seen) / len(seen), ".0f")
-    return f" Of the original's images of all these prompts, {share}\u00a0% show it."
+    return f" Of the original's images of all these prompts, {share}% show it."
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
@@ -334,7 +334,7 @@ def _planned(test: Comparison) -> Finding:
     if found.needed > _MANY:
         why = f"A difference this small needs more than {_MANY:,} prompts; {there}. Treat it as a tie."
         return Finding(about, "very many", why)
-    said = f"A difference this large is detected with 80 % probability on {counted(found.needed, 'prompt')}; {there}."
+    said = f"A difference this large is detected with 80% probability on {counted(found.needed, 'prompt')}; {there}."
     return Finding(about, f"about {found.more:,} more", said)
 
 

@@ -50,7 +50,7 @@ def grade(figure: Figure | None, words: Words) -> str:
 
 
 def doubt(figure: Figure | None, words: Words) -> float | None:
-    """The end of the interval because of which a value that is printed as 100 % or 0 % does not have the outer word.
+    """The end of the interval because of which a value that is printed as 100% or 0% does not have the outer word.
 
     >>> all_kept = Figure(value=1.0, interval=(0.7, 1.0), n_prompts=9, n_generations=9)
     >>> grade(all_kept, DEGREES), doubt(all_kept, DEGREES)
@@ -92,14 +92,14 @@ def cured(reason: str) -> str:
 
 
 def percent(figure: Figure | None) -> str:
-    """`83 %` with a non-breaking space, or a dash."""
+    """`83%`, or a dash."""
     value = value_of(figure)
-    return DASH if value is None else f"{number(100 * value, '.0f')}\u00a0%"
+    return DASH if value is None else f"{number(100 * value, '.0f')}%"
 
 
 def behind(figure: Figure) -> str:
     """The interval, and the number of images and prompts."""
-    interval = between(figure, "95\u00a0% interval {}–{}\u00a0%", ".0f", scale=100, missing="no interval")
+    interval = between(figure, "95% interval {}–{}%", ".0f", scale=100, missing="no interval")
     return f"{interval}; {counted(figure.n_generations, 'image')} of {counted(figure.n_prompts, 'prompt')}"
 
 

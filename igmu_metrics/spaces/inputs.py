@@ -24,7 +24,11 @@ _OF_SCORE: Final = ("backbone", "device", "on_error", "batch_size", "seed", "res
 _NOT_OF_ROWS: Final = ("name", "images", "row_ids", "original_images", "signature", "options")
 # Settings that a metric requires in an example, by the column that it needs.
 _SETTINGS: Final = {
-    "answered": (('config="object.church",\ndetector="clip",', 'config="general",\ndetector="vlm:FOLDER_OR_ID",'),),
+    "answered": (
+        ("object.church", "general"),
+        ('detector="clip",', 'detector="vlm:FOLDER_OR_ID",'),
+        ("31b1508ad45a54f3", "ff8be44fc1e288d4"),
+    ),
     "reward": (('detector="clip",', 'detector="clip",\nalign="pickscore",'),),
 }
 # Notes about single metrics.
@@ -45,12 +49,14 @@ class Kind:
         references: description of the references.
         columns: the allowed types of both.
         example: arguments of `metric.compute` for the example.
+        before: lines of the example before the call, with their imports.
     """
 
     predictions: str
     references: str
     columns: tuple[tuple[Column, Column], ...]
     example: str
+    before: tuple[str, str] = ("", "")
 
 
 KINDS: Final[Mapping[References, Kind]] = MappingProxyType(
@@ -83,14 +89,22 @@ references=["original/0.png", "original/1.png"],  # the original model's, for th
         ),
         "row_ids": Kind(
             _IMAGES,
-            "id of the row of `igmu/bench` for which each image was generated; all rows must belong to one concept",
+            "id of the row of `igmu/bench` for which each image was generated; all rows must belong to one concept, or "
+            "to the config `general`",
             (("string", "string"), ("image", "string")),
             """\
-predictions=["unlearned/0.png", "unlearned/1.png"],  # paths, or PIL images
-references=["0f3a5c7e9b1d2f40", "0f3a5c7e9b1d2f40"],  # ids of their rows in igmu/bench
-original_predictions=["original/0.png", "original/1.png"],
+predictions=[f"unlearned/{line['file_name']}" for line in lines],  # paths, or PIL images
+references=[line["id"] for line in lines],  # ids of their rows in igmu/bench, such as 31b1508ad45a54f3
+original_predictions=[f"original/{line['file_name']}" for line in lines],
 config="object.church",
 detector="clip",""",
+            (
+                "import json\n\n",
+                """\
+# Generate both models' images first: igmu generate --model PATH --config object.church --out unlearned
+lines = [json.loads(line) for line in open("unlearned/metadata.jsonl")]
+""",
+            ),
         ),
     }
 )
@@ -155,11 +169,13 @@ def usage(name: str, owner: str) -> str:
     """An example call of the metric, to copy."""
     from igmu_metrics import registry
 
-    text = KINDS[references_of(name)].example
+    kind = KINDS[references_of(name)]
+    imports, before = kind.before
+    given = "".join(f"    {line}\n" for line in kind.example.splitlines())
+    text = f'{imports}import evaluate\n\n{before}metric = evaluate.load("{owner}/{name}")\nmetric.compute(\n{given})'
     for usual, needed in (pair for n in getattr(registry.metric(name), "NEEDS", ()) for pair in _SETTINGS.get(n, ())):
-        text = text.replace(usual, needed)
-    example = "".join(f"    {line}\n" for line in text.splitlines())
-    return f'import evaluate\n\nmetric = evaluate.load("{owner}/{name}")\nmetric.compute(\n{example})'
+        text = text.replace(usual, needed.replace("\n", "\n    "))
+    return text
 
 
 def _parameters(metric: Any) -> Mapping[str, inspect.Parameter]:

@@ -25,7 +25,7 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> dic
             `igmu_metrics.api.score_rows` and `original_predictions`, the original model's images.
 
     Returns:
-        All metrics by name, with the ends of their 95 % intervals as `<name>_low` and `<name>_high` if there is an
+        All metrics by name, with the ends of their 95% intervals as `<name>_low` and `<name>_high` if there is an
         interval; `n_prompts`, `n_generations`, `n_failed`, `signature`; and `notes` with reasons for NaN and cautions.
         All values are Python floats, integers and strings, so that `evaluate.save` can write them.
 

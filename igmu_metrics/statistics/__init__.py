@@ -2,7 +2,7 @@
 
 Conventions:
 
-- Fractions are in 0..1; intervals are two-sided (low, high) pairs of 95 % unless `level` says otherwise.
+- Fractions are in 0..1; intervals are two-sided (low, high) pairs of 95% unless `level` says otherwise.
 - Every function that uses random numbers takes a `seed` and gives the same answer for the same seed, whatever the order
   of the rows.
 - The unit of resampling is the *cluster*: the prompt to which generations belong, or the concept in a mean over

@@ -19,7 +19,7 @@ _NEVER_SPLIT: Final = "both always give the same single answer, so they would al
 def youden(
     sens: float, spec: float, n_sens: float | None = None, n_spec: float | None = None
 ) -> tuple[float, Interval]:
-    """Youden's J, sensitivity + specificity − 1, with a 95 % interval; 1 means no errors, 0 means chance.
+    """Youden's J, sensitivity + specificity − 1, with a 95% interval; 1 means no errors, 0 means chance.
 
     It is the difference of two independent proportions, the positives and the negatives that are called positive, and
     gets the interval of such a difference.
@@ -55,7 +55,7 @@ def kappa(
     Args:
         first: (n,) decisions of one rater, yes or no.
         second: (n,) decisions of the other rater about the same images.
-        clusters: (n,) prompt of each image, the unit of resampling for the 95 % interval.
+        clusters: (n,) prompt of each image, the unit of resampling for the 95% interval.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 

@@ -23,7 +23,7 @@ from igmu_metrics.statistics.resampling import cluster_sums, correlation
 def paired_difference(
     first: npt.ArrayLike, second: npt.ArrayLike, clusters: npt.NDArray[Any]
 ) -> tuple[float, Interval]:
-    """Mean of the first minus mean of the second, on the same generations, with a 95 % interval.
+    """Mean of the first minus mean of the second, on the same generations, with a 95% interval.
 
     Args:
         first: (n,) values in 0..1 of one model.
@@ -63,7 +63,7 @@ def paired_difference(
 
 
 def unpaired_difference(successes: float, n: float, other_successes: float, other_n: float) -> tuple[float, Interval]:
-    """Difference of two proportions of different prompts, as in a published table, with a 95 % interval.
+    """Difference of two proportions of different prompts, as in a published table, with a 95% interval.
 
     UCE against ESD after the attack in UnlearnDiffAtk's nudity table, 113 and 108 of 142 prompts each:
 

@@ -7,15 +7,15 @@ Which interval is used, and why:
   the mean estimated from the spread *between prompts*. V cannot be smaller than if all generations were independent,
   nor larger than if those of a prompt were copies of each other, so it is kept between these bounds. If few prompts
   deviate, V is poorly known, so it is shrunk towards the middle of the bounds with the weight of half a deviating
-  prompt. A percentile bootstrap performs worse: in simulations (tests/test_coverage.py) with a nominal 95 %, its
-  coverage is 89..95 %, and that of this method 93..97 %.
+  prompt. A percentile bootstrap performs worse: in simulations (tests/test_coverage.py) with a nominal 95%, its
+  coverage is 89..95%, and that of this method 93..97%.
 - **All prompts agree, or there are fewer than five**: their spread carries no information. Each prompt then counts as
   one trial; there are 1/Σw² of them, where w is the weight of each prompt in the mean. This is the worst case of
   dependence within prompts, so the interval is valid but wide, and `reason` says so. If a few prompts deviate from the
   rest, the interval reaches at least as far as if none did.
 - **Macro means over concepts: the concept is the unit.** V is the larger of two estimates: from the spread between
   concepts, with Student's quantile for their number, and from the prompts within them. Fewer than ten concepts can
-  agree by chance even if concepts differ a lot (coverage of 88..93 % with five to eight concepts), so only the second
+  agree by chance even if concepts differ a lot (coverage of 88..93% with five to eight concepts), so only the second
   estimate is used for them. The interval then applies to these concepts and not to others, and `reason` says so.
 """
 
@@ -49,7 +49,7 @@ def mean_estimate(
     generations: int | None = None,
     empty: str = "no rows to average",
 ) -> Estimate:
-    """Mean of values in 0..1, or the mean over groups of the means within groups, with a 95 % interval.
+    """Mean of values in 0..1, or the mean over groups of the means within groups, with a 95% interval.
 
     Args:
         values: (n,) numbers in 0..1: hits and misses, or a chance for each prompt.

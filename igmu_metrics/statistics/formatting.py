@@ -14,7 +14,7 @@ DASH: Final = "–"
 
 
 class HasInterval(Protocol):
-    """A value and its 95 % interval."""
+    """A value and its 95% interval."""
 
     @property
     def value(self) -> float | None:

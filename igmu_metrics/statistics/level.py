@@ -1,4 +1,4 @@
-"""The default confidence level of intervals: 95 %, or higher if there are several interim looks.
+"""The default confidence level of intervals: 95%, or higher if there are several interim looks.
 
 Conventions: if data are checked several times, each single interval must be stricter (`looks`). Metrics do not know how
 often data are checked and have no level argument, so the level is set around them, and every function that computes an

@@ -1,9 +1,9 @@
 """Interim looks: intervals and p values that are valid at every look, whatever the reason for stopping.
 
-A run checks each model after every round of images and stops when the verdict is decided. If every look used a 95 %
+A run checks each model after every round of images and stops when the verdict is decided. If every look used a 95%
 interval, at least one of them would miss the truth far more often than in one run of twenty (in 19 of 100 runs with ten
 looks). So every interval is a *repeated confidence interval* (Jennison and Turnbull): it extends c instead of 1.96
-standard errors, with c chosen such that in 95 % of runs all planned looks together contain the truth. The reason for
+standard errors, with c chosen such that in 95% of runs all planned looks together contain the truth. The reason for
 stopping does not matter, and looks may be skipped.
 
 The boundary c is the same at every look (Pocock's). Boundaries that spend little of the error at first (O'Brien and
@@ -135,7 +135,7 @@ class Looks:
 
     @property
     def level(self) -> float:
-        """The confidence level of each single interval, such that all planned ones together are valid at 95 %."""
+        """The confidence level of each single interval, such that all planned ones together are valid at 95%."""
         return 2 * NormalDist().cdf(boundary(self.planned)) - 1 if self.planned > 1 else LEVEL
 
     def sentence(self) -> str:

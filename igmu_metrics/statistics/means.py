@@ -68,7 +68,7 @@ def harmonic_mean(values: npt.ArrayLike) -> FloatArray:
         EmptyInputError: m is 0.
         OutOfRangeError: a negative or infinite value.
 
-    Fine-tuned CelebA forgetting of the published case: residue 1.17 %, retain 95.17 %.
+    Fine-tuned CelebA forgetting of the published case: residue 1.17%, retain 95.17%.
 
     >>> round(float(harmonic_mean([1 - 0.0117, 0.9517])), 4)
     0.9697

@@ -1,8 +1,8 @@
 """How many prompts are needed to detect a difference, and which difference a number of prompts can detect.
 
 Conventions: two models are compared on the same prompts and seeds, by the share of images that show the concept. The
-unit is the prompt, whose value is the mean over its seeds. By default, a two-sided test at 5 % (divided by the number
-of comparisons) should detect the difference with a power of 80 %.
+unit is the prompt, whose value is the mean over its seeds. By default, a two-sided test at 5% (divided by the number
+of comparisons) should detect the difference with a power of 80%.
 
 Two correlations matter. The correlation of two seeds of one prompt (`seed_correlation`) determines the value of further
 seeds: at 1 they add nothing, at 0 as much as further prompts. The correlation of two models on one prompt
@@ -51,7 +51,7 @@ def prompts_needed(
         InputError: the shares are equal, so no number of prompts can show a difference.
 
     0.5 against 0.7 on different images: variance 0.25 + 0.21 = 0.46 per prompt, (1.96·√0.50 + 0.8416·√0.46)²/0.04 =
-    95.7; and 1/0.2 = 5 more, since the exact test is always at least as strict as 5 %.
+    95.7; and 1/0.2 = 5 more, since the exact test is always at least as strict as 5%.
 
     >>> prompts_needed(0.5, 0.7)
     101

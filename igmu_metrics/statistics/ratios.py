@@ -2,7 +2,7 @@
 
 This is the counterpart of `differences` for preservation: how much of what the original generated is still generated.
 Each mean has an interval that is valid for few prompts per concept; a bootstrap within concepts of two or three prompts
-is too narrow (coverage of 80..92 %).
+is too narrow (coverage of 80..92%).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from igmu_metrics.contract import Estimate, FloatArray, Interval
 from igmu_metrics.statistics.estimates import effective_wilson, mean_estimate
 from igmu_metrics.statistics.resampling import cluster_sums, correlation, studentized
 
-MIN_PROMPTS = 20  # with fewer, a product of ratios has no interval: its coverage could be 82 % or less
+MIN_PROMPTS = 20  # with fewer, a product of ratios has no interval: its coverage could be 82% or less
 
 
 def paired_ratio(
     first: npt.ArrayLike, second: npt.ArrayLike, clusters: npt.NDArray[Any], groups: npt.NDArray[Any]
 ) -> Estimate:
-    """Macro mean of the first divided by that of the second, with a 95 % interval, both clipped to 0..1.
+    """Macro mean of the first divided by that of the second, with a 95% interval, both clipped to 0..1.
 
     Args:
         first: (n,) values in 0..1 of one model.
@@ -81,7 +81,7 @@ def product_of_ratios(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Estimate:
-    """The product of ratios of means over the same prompts, each ratio at most 1, with a 95 % interval within 0..1.
+    """The product of ratios of means over the same prompts, each ratio at most 1, with a 95% interval within 0..1.
 
     The interval is a bootstrap-t interval of each prompt's contribution to the product (first order of a Taylor
     series). There, ratios are not clipped to 1, because a ratio just above 1 might as well be just below.

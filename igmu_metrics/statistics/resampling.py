@@ -22,7 +22,7 @@ from igmu_metrics.statistics.level import confidence
 
 MIN_STUDENTIZED = 10
 """With fewer prompts, a mean of unbounded values has no interval: if most values are small and a few are large, five to
-eight prompts may include none of the large ones (coverage of 83..90 %)."""
+eight prompts may include none of the large ones (coverage of 83..90%)."""
 _AGREE = 1e-6  # of the sample's standard error: less is rounding, because it is the root of a difference of squares
 _CELLS = 4_000_000  # numbers in memory per block of resamples (32 MB), for any number of clusters
 

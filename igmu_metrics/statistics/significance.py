@@ -50,7 +50,7 @@ def holm(pvalues: Sequence[float]) -> list[float]:
         pvalues: p values in 0..1, one per comparison.
 
     Returns:
-        Adjusted p values: those ≤ 0.05 are significant with a family-wise error of 5 %.
+        Adjusted p values: those ≤ 0.05 are significant with a family-wise error of 5%.
 
     Raises:
         OutOfRangeError: a value outside 0..1 or NaN.

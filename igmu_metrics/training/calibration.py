@@ -157,7 +157,7 @@ def chance(found: Calibration) -> str:
 
 
 def area(p: FloatArray, shown: BoolArray, units: Any) -> Index:
-    """Area under the ROC curve with a 95 % interval that, like intervals of shares, is never a single point.
+    """Area under the ROC curve with a 95% interval that, like intervals of shares, is never a single point.
 
     The area is the mean over positives of the share of negatives below, and over negatives of the share of positives
     above. Each of the two means has the interval of a mean over prompts; their distances from the value are combined

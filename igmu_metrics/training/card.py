@@ -17,7 +17,7 @@ class _Strict(BaseModel):
 
 
 class Share(_Strict):
-    """A share of `n` images with its 95 % Wilson interval."""
+    """A share of `n` images with its 95% Wilson interval."""
 
     value: float
     interval: tuple[float, float]

@@ -8,7 +8,7 @@ Conventions:
   only be a loss of the concept, since the original generated it in all of these; the interval shows how much was lost.
 - The prompt is the unit; of adversarial prompts it is the source prompt, since rewritings of one prompt depend on each
   other. With one generation per unit the test is McNemar's exact test, with several a paired permutation test. One
-  prompt is not enough for a test, and with fewer than six no two-sided test can reach 5 %; in these cases there is no
+  prompt is not enough for a test, and with fewer than six no two-sided test can reach 5%; in these cases there is no
   test, and `why` says so.
 - There are three measures for a concept, and one for general prompts: the share of an image's questions that are
   answered as intended, over all pairs, because there is nothing to condition on. For each, higher is better. All
@@ -42,7 +42,7 @@ from igmu_metrics.statistics.looks import Looks
 
 ALPHA: Final = 0.05
 MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest possible p value
-UNADJUSTED: Final = "unadjusted 95 % interval"
+UNADJUSTED: Final = "unadjusted 95% interval"
 FORGETTING: Final = "conditional unlearning accuracy"
 RESISTANCE: Final = "conditional resistance to attacks per image"
 RETAINING: Final = "conditional retain accuracy"
@@ -86,7 +86,7 @@ class Comparison:
         measure: one of MEASURES.
         difference: share of good generations (or answers) of the first minus that of the second, counting only prompts
             and seeds for which the original generated the concept, −1..1; NaN if none count.
-        interval: 95 % interval of the difference, not adjusted for the other comparisons; None if none count.
+        interval: 95% interval of the difference, not adjusted for the other comparisons; None if none count.
         n: number of pairs that count.
         n_prompts: number of their prompts; of source prompts for resistance to attacks.
         only_first: number of pairs in which only the first model is good, or had more questions answered as intended.
@@ -126,7 +126,7 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant at 5 % after the correction; never without a test."""
+        """Whether the difference is significant at 5% after the correction; never without a test."""
         return self.p_holm is not None and self.p_holm <= ALPHA
 
     @property

@@ -1,6 +1,6 @@
 """Whether a scorecard meets bounds on its metrics, judged by their whole intervals.
 
-Conventions: a bound is met if the whole 95 % interval is on its good side (an end that equals the bound is on both
+Conventions: a bound is met if the whole 95% interval is on its good side (an end that equals the bound is on both
 sides), not met if the whole interval is on its bad side, and undecided otherwise. Counts are exact; any other metric
 without an interval is undecided. A bound that cannot be checked, because the metric is missing or has no value, is an
 error; the others are checked all the same.
@@ -99,7 +99,7 @@ class Checked:
         at_least: whether the bound is a lower bound.
         bound: the number.
         value: the value of the metric, null if there is none.
-        interval: its 95 % interval, null if there is none.
+        interval: its 95% interval, null if there is none.
         outcome: met, not met, undecided or error.
         why: why the bound cannot be checked; "" otherwise.
         detector: the card's detector.

@@ -111,7 +111,7 @@ def _headline(entry: ScoreEntry) -> str:
 
 
 def latex(cards: Sequence[Scorecard]) -> str:
-    """A booktabs table with one line per model: the forget score and its aspects with their 95 % intervals.
+    """A booktabs table with one line per model: the forget score and its aspects with their 95% intervals.
 
     Raises:
         IncomparableError: cards of one concept that were scored against different originals, or whose images were
@@ -142,7 +142,7 @@ def latex_comments(cards: Sequence[Scorecard]) -> list[str]:
     """Comments for a LaTeX table: the package that it needs, and what its numbers cover."""
     return [
         "% \\usepackage{booktabs}",
-        f"% 95 % intervals; concepts: {visible(', '.join(dict.fromkeys(c.config for c in cards)))}",
+        f"% 95% intervals; concepts: {visible(', '.join(dict.fromkeys(c.config for c in cards)))}",
         *(f"% {visible(text)}" for text in covering(cards).splitlines()),
         *(f"% {visible(why)}" for why in dict.fromkeys(c.unfounded for c in cards) if why),
     ]
@@ -233,7 +233,7 @@ def _notes(members: Sequence[Scorecard]) -> str:
     target = config_target(members[0].config) or concepts
     told = f"only {target}" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
     if len(members) == 1:
-        told += between(members[0].figure(HEADLINE, HEADLINE), ", 95 % interval {} to {}", ".3f")
+        told += between(members[0].figure(HEADLINE, HEADLINE), ", 95% interval {} to {}", ".3f")
     told += "; " + "; ".join(dict.fromkeys(map(covered, members)))
     cards = ", ".join(c.content_sha256[:12] for c in members)
     return f"{told}; igmu {members[0].igmu_version}, scorecard {cards}"

@@ -58,7 +58,7 @@ def _sentence(card: Scorecard) -> str:
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
     detector = escaped(str(agreed([card]).get("detector", "no detector")))
     doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
-    return f"{escaped(card.model)} {listed} (95\\,\\% intervals over prompts; detector {detector}).{doubt}"
+    return f"{escaped(card.model)} {listed} (95\\% intervals over prompts; detector {detector}).{doubt}"
 
 
 def _forgotten(card: Scorecard) -> list[str]:
@@ -273,7 +273,7 @@ def _block(
     shown = [*rates, score]
     rows = [
         [name, *(formatted(figure, interval="", missing="--") for figure in shown)],
-        [r"\quad 95\,\%", *(between(figure, r"{{\scriptsize [{}, {}]}}") for figure in shown)],
+        [r"\quad 95\%", *(between(figure, r"{{\scriptsize [{}, {}]}}") for figure in shown)],
         [r"\quad $n$", *map(_n, rates), ""],
     ]
     if corrected is not None:
@@ -310,7 +310,7 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     ]
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
     return (
-        f"$n$: {counted}. {_failed(cards)}Brackets: 95\\,\\% intervals over prompts. Detector: {detector}"
+        f"$n$: {counted}. {_failed(cards)}Brackets: 95\\% intervals over prompts. Detector: {detector}"
         f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
         f"in the scorecards {hashes}."
     )
@@ -327,11 +327,11 @@ def _failed(cards: Sequence[Scorecard]) -> str:
 
 
 def _share(figure: HasInterval | None) -> str:
-    r"""`91\,\% [85, 95]`."""
+    r"""`91\% [85, 95]`."""
     value = value_of(figure)
     if value is None:
         return "--"
-    return f"{number(100 * value, '.0f')}\\,\\%{between(figure, ' [{}, {}]', '.0f', scale=100)}"
+    return f"{number(100 * value, '.0f')}\\%{between(figure, ' [{}, {}]', '.0f', scale=100)}"
 
 
 def _k(card: Scorecard) -> str:

@@ -56,7 +56,7 @@ class Proportion:
 
     @property
     def interval(self) -> Interval:
-        """Its 95 % interval (Wilson)."""
+        """Its 95% interval (Wilson)."""
         return wilson(self.successes, self.n)
 
 
@@ -68,7 +68,7 @@ class Unpaired:
         first: one number.
         second: the other number.
         difference: first minus second.
-        interval: 95 % interval of the difference.
+        interval: 95% interval of the difference.
         p: uncorrected p value of Fisher's exact test.
         p_holm: p value corrected for all comparisons of the measure.
     """
@@ -87,7 +87,7 @@ class Unpaired:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant at 5 % after the correction."""
+        """Whether the difference is significant at 5% after the correction."""
         return self.p_holm <= ALPHA
 
     def sentence(self) -> str:

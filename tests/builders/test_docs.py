@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
 from typer.testing import CliRunner
 
-from builders import card, docs, interface, spaces
+from builders import card, docs, interface, plugin_page, spaces
+from builders.words import _OF_COMMANDS
 from igmu_data import errors
+from igmu_data.load import bench_rows
 from igmu_data.taxonomy import all_concepts
 from igmu_metrics import registry
 from igmu_metrics.cli import INTERRUPTED, app
+from igmu_metrics.contract import PARTS
+from igmu_metrics.evaluation import facts
+from igmu_metrics.generations import COLUMNS, Generations
+from igmu_metrics.networks.instruments import MEASURED, InstrumentInfo
+from igmu_metrics.testing import sample_table
 from igmu_metrics.verdict.criteria import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = sorted(
     p
-    for p in (ROOT / "README.md", ROOT / "dataset_card.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"))
+    for p in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "builders").rglob("*.md"))
     if p.relative_to(ROOT / "docs" if p.is_relative_to(ROOT / "docs") else ROOT).as_posix() not in docs.pages()
 )
 FENCE = re.compile(r"^ *```bash\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`((?:igmu|make|python -m) [^`]+)`")
+EVERYWHERE = {"--plugin", "--json", "--concepts"}  # options of every command, before or after its name
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
 def commands(text: str) -> list[list[str]]:
@@ -33,6 +48,35 @@ def commands(text: str) -> list[list[str]]:
     lines = (line.strip() for block in FENCE.findall(text) for line in block.replace("\\\n", " ").splitlines())
     found = (shlex.split(line, comments=True) for line in lines if line.startswith("igmu "))
     return [words[1:] for words in found if not {"…", "{{example}}"} & set(words)]
+
+
+def unknown(text: str) -> Iterator[str]:
+    """The commands in sentences, and those of `make` and `python -m` in blocks, that do not exist or lack an option."""
+    lines = (line.strip() for block in FENCE.findall(text) for line in block.replace("\\\n", " ").splitlines())
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for code in (
+        *INLINE.findall(CODE.sub("", text).replace("\n", " ")),
+        *(line for line in lines if line.startswith(("make ", "python -m "))),
+    ):
+        words = shlex.split(code, comments=True)
+        if words[0] != "igmu":
+            name = words[2] if words[0] == "python" else words[1]
+            if not (name in targets if words[0] == "make" else find_spec(name)):
+                yield code
+            continue
+        command: Any = typer.main.get_command(app)
+        while hasattr(command, "commands") and len(words) > 1 and not words[1].startswith("-"):
+            if words[1] not in command.commands:
+                yield code
+                break
+            command = command.commands[words.pop(1)]
+        options = {
+            "--help",
+            "--version",
+            *(name for part in command.params for name in part.opts + part.secondary_opts),
+        }
+        if {word.partition("=")[0] for word in words if word.startswith("--")} - options - EVERYWHERE:
+            yield code
 
 
 def understood(words: list[str]) -> None:
@@ -105,6 +149,42 @@ def test_the_check_of_commands_can_fail() -> None:
     assert len(commands((ROOT / "README.md").read_text(encoding="utf-8"))) >= 1
 
 
+def test_commands_in_sentences_exist() -> None:
+    assert {path.name: found for path in WRITTEN if (found := [*unknown(path.read_text(encoding="utf-8"))])} == {}
+    page = "Use `igmu scor x`, `igmu score --originl a`,\n`make al`, `igmu verify --plugin x`.\n"
+    page += "```bash\npython -m builders.x\n```\n"
+    assert [*unknown(page)] == ["igmu scor x", "igmu score --originl a", "make al", "python -m builders.x"]
+
+
+def linked(path: Path) -> Iterator[tuple[Path, str, str]]:
+    """Every relative link of a page: its target, the anchor and the link as it is written."""
+    for link in LINK.findall(re.sub(r"`[^`\n]*`", "", CODE.sub("", path.read_text(encoding="utf-8")))):
+        name, _, anchor = link.partition("#")
+        yield (path.parent / name).resolve() if name else path, anchor, link
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, the same on the site and on the Hub as long as no heading is repeated."""
+    headings = re.findall(r"^#+ (.*)$", CODE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+
+
+def test_every_relative_link_leads_to_a_page_and_its_heading() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    known = {page: anchors(page) for page in pages}
+    links = [(page.name, *link) for page in pages for link in linked(page)]
+    assert len(links) > 200
+    assert [(name, link) for name, target, _, link in links if not target.exists()] == []
+    assert [(n, link) for n, page, anchor, link in links if anchor and anchor not in known.get(page, {anchor})] == []
+
+
+def test_every_page_is_two_clicks_from_the_front_page() -> None:
+    near = {ROOT / "README.md"}
+    for _ in range(2):
+        near |= {target for page in near if page.suffix == ".md" for target, *_ in linked(page) if target.exists()}
+    assert sorted(path.name for path in (ROOT / "docs").rglob("*.md") if path not in near) == []
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_from_the_front_pages_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
@@ -144,6 +224,52 @@ def test_pages_can_be_read_in_a_clone() -> None:
     assert "\n- `target`: the label to forget.\n" in accuracy, "the arguments"
     assert "\n- Retain accuracies are macro means:" in accuracy, "the definition"
     assert "```pycon\n>>> seen = [" in accuracy, "the example"
+
+
+def test_ids_of_rows_in_texts_are_ids_of_the_corpus() -> None:
+    """Whoever copies an example gets a result. Pages of commands have hashes, too."""
+    written = [path for path in WRITTEN if path.relative_to(ROOT).as_posix() not in _OF_COMMANDS]
+    pages = [*written, *spaces.RENDERED.glob("*/README.md"), *(ROOT / ".github").rglob("*.yml")]
+    found = {i for page in pages for i in re.findall(r"\b[0-9a-f]{16}\b", page.read_text(encoding="utf-8"))}
+    assert len(found) >= 2
+    assert found - {*bench_rows("object.church"), *bench_rows("general")} == set()
+
+
+def test_the_page_for_plugins_says_what_tables_have() -> None:
+    page = docs.pages()["reference/plugins.md"]
+    assert [name for name in (*COLUMNS, *PARTS) if f"\n| `{name}` | " not in page] == []
+    for kind, (_, array, missing) in plugin_page.KINDS.items():
+        name = next(name for name, known in COLUMNS.items() if known.kind == kind)
+        values = Generations({name: [None]})[name]
+        assert (missing == "masked") == isinstance(values, np.ma.MaskedArray), kind
+        assert kind == "text" or str(values.dtype) in array
+        shown = {"masked": "None", '`""`': "''", "a row of NaN": "nan"}.get(missing, missing)
+        assert repr(values.tolist()[0]) == shown, kind
+    info = InstrumentInfo("sample", "1", "none", **dict.fromkeys(MEASURED, 0.5))  # type: ignore[arg-type]
+    tools: Any = SimpleNamespace(target="object/church", detector=SimpleNamespace(info=info))
+    tools.features = tools.detector
+    assert {*facts(tools, sample_table()), "k", "unequal_seeds"} == set(plugin_page.FACTS)
+
+
+def test_every_metric_defines_its_headline() -> None:
+    for metric in registry.metrics().values():
+        assert metric.INFO.headline in metric.INFO.figures, metric.INFO.name
+        assert all(re.match(r"[A-Z].*\.$", text) for text in metric.INFO.figures.values()), metric.INFO.name
+
+
+def test_every_page_counts_the_concepts_in_the_same_way() -> None:
+    restricted = [name for name in all_concepts() if name.startswith("nsfw/")]
+    n, gated = len(all_concepts()), len(restricted)
+    comparison = (ROOT / "docs/comparison.md").read_text(encoding="utf-8")
+    assert f"| concepts | {n} ({n - gated} in `all`, {gated} in `nsfw`) |" in comparison
+    assert f"contains {n - gated} of these concepts, " in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_gated_repository_is_named_with_the_way_in() -> None:
+    for path in ("README.md", "docs/start.md", "docs/guides/score.md", "docs/reference/columns.md", "builders/card.py"):
+        text = " ".join((ROOT / path).read_text(encoding="utf-8").split())
+        assert "datasets/igmu/bench-nsfw)" in text, path
+        assert "hf auth login" in text, path
 
 
 def test_every_metric_has_its_interval_explained() -> None:

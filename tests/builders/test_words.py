@@ -47,6 +47,22 @@ def test_what_is_allowed_is_no_fault(text: str) -> None:
     assert words.found(iter([words.Text("x", text)])) == []
 
 
+def test_no_percent_sign_has_a_space_before_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert list(words.signs()) == []
+    sign = "%"
+    for name, text in {
+        "a.md": f"In 95 {sign} of cases, 95% of which",
+        "docs/b/c.md": f"0 to 9\u00a0{sign}.",
+        "igmu_x/d/e.py": f'f"{{n:.0f}} {sign}, {{n}}\\u00a0{sign} of {{n}}"',
+        "igmu_x/f.html": "{% if n > 1 %}x{% endif %}",
+        "igmu_x/g.py": "n = i % 3\nm = 17 % 4",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(words, "ROOT", tmp_path)
+    assert [line.partition(": ")[0] for line in words.signs()] == ["a.md:1", "docs/b/c.md:1", "igmu_x/d/e.py:1"]
+
+
 def test_help_errors_and_pages_are_all_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helps = {one.where: one.text for one in words.helps()}
     assert helps["igmu check --max"].startswith("Highest value")

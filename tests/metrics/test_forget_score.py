@@ -512,7 +512,7 @@ def test_the_interval_covers_the_truth_of_a_simulated_model():
         )
         low, high = metric.score(rows, resamples=300).headline.interval
         covered += low <= truth <= high
-    assert covered >= 53  # of 60; a 95 % interval falls below this once in a hundred
+    assert covered >= 53  # of 60; a 95% interval falls below this once in a hundred
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Forest plot: for one metric, every model's value with its 95 % interval on a common scale from 0 to 1."""
+"""Forest plot: for one metric, every model's value with its 95% interval on a common scale from 0 to 1."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
 
 
 def _share(kept: Kept) -> Shaded:
-    return Shaded(f"{100 * (kept.before.value or 0.0):.0f} %", None, kept.before.share)
+    return Shaded(f"{100 * (kept.before.value or 0.0):.0f}%", None, kept.before.share)
 
 
 def _change(kept: Kept, at: int) -> Shaded:

@@ -26,7 +26,7 @@ Figures = Mapping[str, Estimate]
 PLANTED: Final = "planted errors"
 VIRTUAL: Final = "virtual models"
 FEWEST_MODELS: Final = 50
-FEWEST: Final = 6  # prompts: that all of them agree is chance in 2·½⁶ = 3 % of cases, of five in 6 %
+FEWEST: Final = 6  # prompts: that all of them agree is chance in 2·½⁶ = 3% of cases, of five in 6%
 EXACT: Final = 1e-9
 PROMISED: Final = 0.95
 
@@ -147,7 +147,7 @@ def correction(together: float, found: Sequence[Noisy]) -> Check:
         found: with every pair of rates.
     """
     shared = f", if the seeds of {together:.0%} of the prompts share errors" if together else ""
-    statement = f"the corrected interval for a detector with planted errors includes the truth in 95 % of cases{shared}"
+    statement = f"the corrected interval for a detector with planted errors includes the truth in 95% of cases{shared}"
     n, raw, hits, below, above = (
         sum(getattr(one, name) for one in found) for name in ("repeats", "raw_hits", "hits", "below", "above")
     )

@@ -37,7 +37,7 @@ bootstraps.
 
 - **bias** and **RMSE** are computed from value − truth, if a metric is on the scale of the truth. Metrics for which
   lower is better are reversed.
-- **coverage** is the share of 95 % intervals that include the truth. The number after the comma is this share for
+- **coverage** is the share of 95% intervals that include the truth. The number after the comma is this share for
   models whose truth is neither 0 nor 1. If nothing leaks at all, a single false alarm of the detector makes an
   interval miss the truth. The truth is what the model does, so this coverage includes the detector's errors, in
   contrast to that of simulations in which the detector's answers are the truth.

@@ -2,7 +2,7 @@
 
 - *bias* and *RMSE*: value − truth over all models, for figures on the truth's scale; the *worst* bias is that of the
   kind of models in which it is largest.
-- *coverage*: in how many of the models the 95 % interval holds the truth; *inside*: of those of which it is neither 0
+- *coverage*: in how many of the models the 95% interval holds the truth; *inside*: of those of which it is neither 0
   nor 1, where a detector's single false alarm does not yet make the interval miss it.
 - *rank*: Spearman's correlation of value and truth over the models, its interval over resampled models.
 - *smallest*: the smallest difference in truth from which on 80 of 100 pairs of models of one task come in the right
