@@ -26,7 +26,7 @@ _STYLE: Final = (
 .own { fill: #6cb0f0; stroke: #6cb0f0 } .baseline { fill: #f09a5c; stroke: #f09a5c } .ring { fill: none } }
 """
 )
-_COLUMNS: Final = ("error", "interval holds", "tells apart")
+_COLUMNS: Final = ("error", "coverage", "smallest")
 _PANELS: Final = (
     ("forgetting", "unlearning accuracy", "conditional unlearning accuracy"),
     ("robustness", "1 − attack success rate of images", "robustness"),
@@ -42,7 +42,7 @@ def render(measured: Sequence[Measured]) -> str:
     groups = [group for group in groups if group]
     lines = sum(map(len, groups)) + len(groups) - 1
     width, height = _CELLS + _CELL * len(_COLUMNS) + 16, _TOP + _LINE * (lines + 1)
-    drawn = svg.image(width, height, "How close each figure comes to what is true of virtual models", style=_STYLE)
+    drawn = svg.image(width, height, "How close each metric comes to the truth about virtual models", style=_STYLE)
     _head(drawn, height - _LINE)
     y = _TOP
     for group in groups:
@@ -60,17 +60,17 @@ def _x(rank: float) -> float:
 
 def _head(drawn: svg.Svg, bottom: float) -> None:
     middle = sum(_PLOT) / 2
-    drawn.text(16, 20, "figure", "title")
+    drawn.text(16, 20, "metric", "title")
     drawn.text(middle, 20, "rank correlation with the truth", "title middle")
-    drawn.text(_CELLS, 20, "beside what is true", "title")
-    for x, kind, what in ((16, "own", "igmu, or could be"), (150, "baseline", "practice of the field")):
+    drawn.text(_CELLS, 20, "compared with the truth", "title")
+    for x, kind, what in ((16, "own", "igmu"), (150, "baseline", "uncorrected metrics")):
         drawn.box(x, 36, 10, 10, kind)
         drawn.text(x + 16, 46, what, "small")
     drawn.dot(_PLOT[0], 41, 4.5, "own")
-    drawn.text(_PLOT[0] + 10, 46, "in what it is for", "small")
+    drawn.text(_PLOT[0] + 10, 46, "for its aspect", "small")
     drawn.dot(middle + 10, 41, 4.5, "own ring")
-    drawn.text(middle + 20, 46, "as verdict on the whole", "small")
-    for value, name in ((-1, "−1 reversed"), (0, "0 by chance"), (1, "1 as true")):
+    drawn.text(middle + 20, 46, "for the forget score", "small")
+    for value, name in ((-1, "−1 reversed"), (0, "0 by chance"), (1, "1 perfect")):
         drawn.line(_x(value), _TOP - 14, _x(value), bottom, "grid")
         drawn.text(_x(value), _TOP - 20, name, "small middle")
     for at, name in enumerate(_COLUMNS):
@@ -86,7 +86,7 @@ def _line(drawn: svg.Svg, one: Measured, y: float) -> None:
             _span(drawn, estimate, at, kind)
             drawn.dot(_x(estimate.value), y, radius, kind + ring)
     coverage = DASH if one.coverage is None else f"{one.coverage[0]:.0%}"
-    told = (number(one.rmse), coverage, "never" if one.smallest is None else number(one.smallest))
+    told = (number(one.rmse), coverage, "none" if one.smallest is None else number(one.smallest))
     for at, what in enumerate(told):
         drawn.text(_CELLS + _CELL * (at + 0.5), y + 4, what, "small middle")
 
@@ -101,10 +101,10 @@ def scatter(judged: Sequence[Judged]) -> str:
     """Values beside the truth: on the diagonal a figure says what is true; the field's on the left, ours beside it."""
     step, left, top = _SIDE + 64, 56, 64
     width, height = left + 2 * step, top + len(_PANELS) * step
-    drawn = svg.image(width, height, "What figures say of virtual models beside what is true of them", style=_STYLE)
-    drawn.text(left, 20, "practice of the field", "title")
+    drawn = svg.image(width, height, "Values of metrics for virtual models, compared with the truth", style=_STYLE)
+    drawn.text(left, 20, "uncorrected metrics", "title")
     drawn.text(left + step, 20, "igmu", "title")
-    drawn.text(left, 38, "each dot is a model; on the line, the figure equals the truth", "small")
+    drawn.text(left, 38, "each dot is a model; on the line, the value equals the truth", "small")
     for row, (aspect, *titles) in enumerate(_PANELS):
         for column, title in enumerate(titles):
             x, y, kind = left + column * step, top + row * step, ("baseline", "own")[column]
@@ -121,7 +121,7 @@ def _panel(drawn: svg.Svg, judged: Sequence[Judged], aspect: str, title: str, x:
         drawn.text(x + _SIDE * end, y + _SIDE + 14, f"{end:g}", "small middle")
         drawn.text(x - 6, y + _SIDE * (1 - end) + 4, f"{end:g}", "small right")
     drawn.line(x, y + _SIDE, x + _SIDE, y, "grid")
-    whole = "forgetting, robustness and the rest as one" if aspect == "forget_score" else aspect
+    whole = "forget score" if aspect == "forget_score" else aspect
     drawn.text(x + _SIDE / 2, y + _SIDE + 28, f"true {whole}", "small middle")
     contender = BY_TITLE[title]
     for one in judged[::_EVERY]:
