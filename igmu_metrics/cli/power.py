@@ -62,9 +62,7 @@ def power(
             "--rate.",
         ),
     ] = 0.0,
-    chance: Annotated[
-        float, typer.Option("--power", help="Probability of detecting a difference if there is one.")
-    ] = 0.8,
+    chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
     comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
     gpu: Annotated[

@@ -60,7 +60,7 @@ def run(
     ] = None,
     config: Annotated[
         list[str] | None,
-        typer.Option(help="Config of the concept, such as object.church; repeat for several concepts."),
+        typer.Option(help="Config of the concept, such as object.church; repeat the option for each concept."),
     ] = None,
     out: Annotated[
         Path,
@@ -128,7 +128,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE.yaml",
-            help="File with the costs of unlearning the model NAME; repeat for several models.",
+            help="File with the unlearning costs of model NAME; repeat the option for each model.",
         ),
     ] = None,
     trust_code: Annotated[

@@ -43,7 +43,7 @@ def score(
     ],
     unlearned: Annotated[
         list[Path],
-        typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat for several models."),
+        typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat the option for each model."),
     ],
     detector: Annotated[
         list[str] | None,
