@@ -45,7 +45,7 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
 
 
 def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
-    """The configs of the sandbox with the concepts that they gather: `sandbox`, `sandbox.church`, …
+    """The sandbox configs with the concepts that they gather: `sandbox`, `sandbox.church`, …
 
     No other config contains their rows.
     """

@@ -53,7 +53,7 @@ def generate(
         list[str] | None,
         typer.Option(
             help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat this "
-            "option for several splits."
+            "option for each split."
         ),
     ] = None,
     seeds_per_row: Annotated[

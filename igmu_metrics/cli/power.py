@@ -70,7 +70,7 @@ def power(
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
             help="Name of a GPU, its seconds per image and its price in euros per hour; igmu prints the hours and "
-            "costs for this GPU. Repeat this option for several GPUs.",
+            "costs for this GPU. Repeat this option for each GPU.",
         ),
     ] = None,
     seconds_per_image: Annotated[

@@ -51,7 +51,7 @@ def score(
     ] = None,
     calibration: Annotated[
         list[str] | None,
-        option("calibration", f"{options()['calibration'].help} Repeat this option for several detectors."),
+        option("calibration", f"{options()['calibration'].help} Repeat this option for each detector."),
     ] = None,
     out: Annotated[
         Path | None,

@@ -36,8 +36,8 @@ _ANSWERED: Final = ("question_preservation", "question_accuracy", "original_ques
 # In the table's order, before the forget score itself.
 _ASPECTS: Final = ("preservation_near", "preservation_far", "alignment", "quality")
 _UNIT: Final = (
-    "Report n and intervals: the unit is the prompt, because images of one prompt are not independent. If "
-    "intervals overlap, the order is undecided; igmu compare tests the differences."
+    "Report n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
+    "intervals leave the order undecided; igmu compare tests the differences."
 )
 _PARTED: Final = r"\textbar\allowbreak{}"  # a signature has no spaces to break at
 
