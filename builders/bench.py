@@ -206,7 +206,7 @@ def _by_concept(
 @exits_on_error
 def main(
     out: Annotated[Path, typer.Option(help="Parent folder of igmu/bench and igmu/bench-nsfw.")] = Path("dist/hub"),
-    only: Annotated[list[str] | None, typer.Option(help="Concept id (object/church); repeat for several.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Concept id (object/church); repeat for each.")] = None,
     images: Annotated[str, typer.Option(help="Source of images: none, folder:DIR, diffusers:MODEL.")] = "none",
     work: Annotated[Path | None, typer.Option(help="Where an image source keeps finished work.")] = None,
     world: Annotated[

@@ -150,8 +150,8 @@ def aspects(card: Scorecard) -> str:
 @exits_on_error
 def main(
     work: Annotated[Path, typer.Option(help="Folder of images and scorecards.")] = ROOT / "dist" / "graded",
-    task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat for several.")] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeat for several.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat the option for each.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeat the option for each.")] = None,
     seeds_per_row: Annotated[int, typer.Option(min=2, max=5, help="Images per prompt.")] = 2,
     full: Annotated[bool, typer.Option(help="Every prompt, not a choice of them.")] = False,
 ) -> None:

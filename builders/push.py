@@ -246,7 +246,7 @@ def main(
     root: Annotated[Path, typer.Argument(help="Parent of the folders owner/name.")],
     confirm: Annotated[bool, typer.Option("--confirm", help="Upload; without it nothing is sent.")] = False,
     revision_tag: Annotated[str | None, typer.Option(help="Tag for the datasets, such as v0.1.0.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Repository (igmu/bench); repeat for several.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Repository (igmu/bench); repeat the option for each.")] = None,
 ) -> None:
     """Show what would go to the Hub and, with --confirm, send it."""
     _run(root, confirm, revision_tag, only or [])

@@ -45,7 +45,7 @@ def configs(restricted: bool = False) -> Mapping[str, tuple[str, ...]]:
 
 
 def sandbox_configs() -> Mapping[str, tuple[str, ...]]:
-    """The configs of the sandbox with the concepts that they gather: `sandbox`, `sandbox.church`, …
+    """The sandbox configs with the concepts that they gather: `sandbox`, `sandbox.church`, …
 
     No other config contains their rows.
     """
@@ -88,7 +88,7 @@ def config_concepts(config: str) -> tuple[str, ...]:
     known = {**configs(restricted=True), **configs()}
     if config.partition(".")[0] == SANDBOX:
         small = ", ".join(sandbox_configs())
-        raise UnknownConfigError(config, sandbox_configs(), f"The configs of the sandbox are {small}.")
+        raise UnknownConfigError(config, sandbox_configs(), f"The sandbox configs are {small}.")
     if config.partition(".")[0] not in known:
         known |= sandbox_configs()
     if config not in known:

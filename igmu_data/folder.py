@@ -97,7 +97,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
 def _manifest(folder: Path) -> Iterator[Problem]:
     path = folder / "manifest.json"
     if not path.is_file():
-        yield Problem("manifest.json", "the manifest must exist", "it is missing")
+        yield Problem("manifest.json", "the folder must contain a manifest", "there is none")
         return
     try:
         listed: dict[str, str] = dict(json.loads(path.read_text(encoding="utf-8"))["files"])

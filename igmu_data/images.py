@@ -57,7 +57,7 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
                 concepts[label].add(row["concept"])
             for key in ("image_source", "license", "source"):
                 if not (row[key] or "").strip():
-                    yield Problem(name, f"{key} must not be empty", f"it is {row[key]!r} in row {i}")
+                    yield Problem(name, f"every row must have a value for {key}", f"row {i} has {row[key]!r}")
             splits[digest or ""].add(path.name.split("-")[0])
     where = Path(min(files)).parent.as_posix()
     for digest, own in splits.items():

@@ -118,9 +118,7 @@ with warnings.catch_warnings():
         height: int | None = Field(default=None, gt=0, description="pixels")
         image_source: Text | None = Field(default=None, description="where `image` comes from; null without image")
         image_sha256: Digest | None = Field(default=None, description="SHA-256 of the stored image bytes")
-        license: Text = Field(
-            default="CC-BY-4.0", description="licence of the text (and of the image, if there is one)"
-        )
+        license: Text = Field(default="CC-BY-4.0", description="licence of the text (and of the image, if any)")
         source: Text = Field(description="where the concept and the text come from")
         since: Text = Field(default=FIRST, description="corpus version in which the row first appeared")
 

@@ -249,7 +249,7 @@ def _names(item: Concept) -> Iterator[Fault]:
     own = [name.casefold() for name in item.labels]
     for at, other in enumerate(item.synonyms):
         if other.name.casefold() in own:
-            yield Fault(_key(("synonyms", at)), "this name is already a name of the concept", other.name)
+            yield Fault(_key(("synonyms", at)), "the concept already has this name", other.name)
         own.append(other.name.casefold())
     for code, name in item.foreign.items():
         if fold(name) in map(fold, item.names):

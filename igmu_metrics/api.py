@@ -68,7 +68,7 @@ def score(
     Args:
         name: a metric (`list_metrics()`).
         backbone: a spec (`clip:FOLDER_OR_ID`) or a loaded backbone, for metrics of images; by default the metric's own.
-        device: device on which the backbone runs; by default a GPU if there is one.
+        device: device to run the backbone on; by default a GPU if available.
         on_error: what to do about unreadable images: `raise` an error, or `skip` and count them in `n_failed`.
         batch_size: number of images in memory at once; does not influence the numbers.
         seed: random seed of the bootstrap.

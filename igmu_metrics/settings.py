@@ -218,8 +218,7 @@ class Settings:
     features: str | None = field(
         default=None,
         metadata=_about(
-            "Backbone for distances: inception, clip:MODEL or dinov2; default: the CLIP model for alignment, if "
-            "there is one."
+            "Backbone for distances: inception, clip:MODEL or dinov2; default: the CLIP model for alignment, if any."
         ),
     )
     lpips: str | None = field(
@@ -261,7 +260,7 @@ class Settings:
     device: str | None = field(
         default=None,
         metadata=_about(
-            "Device on which networks run, such as cpu or cuda; default: a GPU if there is one.",
+            "Device to run the networks on, such as cpu or cuda; default: a GPU if available.",
             influence=Influence.ROUNDING,
         ),
     )

@@ -108,7 +108,7 @@ def test_rates_are_those_of_hand(tmp_path: Path) -> None:
     assert found.specificity.interval == pytest.approx(wilson(6, 8))
     assert (found.sensitivity.n_images, found.specificity.whole, found.n_images) == (10, 8, 18)
     assert found.data.left_out == {"unclear": 1}
-    # Newcombe's interval of the difference of 8 in 10 and 2 in 8.
+    # Newcombe's interval for the difference of 8 in 10 and 2 in 8.
     (a, b), (c, d) = wilson(8, 10), wilson(2, 8)
     assert found.youden.value == pytest.approx(0.55)
     ends = (0.55 - np.hypot(0.8 - a, d - 0.25), 0.55 + np.hypot(b - 0.8, 0.25 - c))

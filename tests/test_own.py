@@ -169,7 +169,7 @@ FAULTS = (
     ),
     (
         ('pos = "noun"', 'synonyms = [{ name = "Zeppelins" }]'),
-        "synonyms[1]: this name is already a name of the concept",
+        "synonyms[1]: the concept already has this name",
     ),
     (('pos = "noun"', "imagenet = [1000]"), "imagenet[1]: input should be less than 1000: '1000'"),
     (('pos = "noun"', 'pos = "verb"'), "pos: input should be 'noun', 'proper noun' or 'adjective': 'verb'"),

@@ -122,7 +122,7 @@ def test_it_answers_five_questions_in_order(html: str) -> None:
         "Is it robust?",
         "Does it preserve the rest?",
         "Is the difference real?",
-        "How many more prompts would settle it?",
+        "How many more prompts would be needed?",
     ]
 
 

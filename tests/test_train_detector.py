@@ -132,7 +132,7 @@ def test_images_that_can_be_told_apart(trained: tuple[Path, HeadCard]) -> None:
     assert (
         card.test.accuracy.value == card.test.sensitivity.value == card.test.specificity.value == card.test.auroc == 1
     )
-    # Wilson's interval of n in n starts at 1/(1 + z²/n).
+    # Wilson's interval for n in n starts at 1/(1 + z²/n).
     for share, n in ((card.test.accuracy, 24), (card.test.sensitivity, 8), (card.test.specificity, 16)):
         assert share.n == n
         assert share.interval == pytest.approx((1 / (1 + 1.959964**2 / n), 1), abs=1e-6)

@@ -393,7 +393,7 @@ def test_a_missing_or_broken_manifest_is_found(copy: Path) -> None:
         (copy / "manifest.json").write_text(text)
         assert found(copy) == {("manifest.json", "the manifest must be a JSON object with the key 'files'")}
     (copy / "manifest.json").unlink()
-    assert found(copy) == {("manifest.json", "the manifest must exist")}
+    assert found(copy) == {("manifest.json", "the folder must contain a manifest")}
 
 
 def test_a_folder_without_card_or_configs_is_no_dataset(copy: Path, tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ def test_what_is_detectable_is_what_needs_so_many(rate: float, prompts: int) -> 
 
 @given(st.sampled_from([0.0, 0.02, 0.5, 0.97, 1.0]), st.sampled_from([0.1, 0.6, 0.9]))
 def test_an_interval_excludes_a_bound_from_so_many_prompts_on(rate: float, bound: float) -> None:
-    """At a chance of one half, the interval of the expected share just excludes the bound."""
+    """At a chance of one half, the interval for the expected share just excludes the bound."""
     n = prompts_for_bound(rate, bound, power=0.5)
     for prompts, outside in ((n, True), (n - 1, False)):
         low, high = wilson(rate * prompts, prompts) if prompts else (0.0, 1.0)

@@ -27,8 +27,8 @@ FIGURE: Final = "robustness.svg"
 def main(
     work: Annotated[Path, typer.Option(help="Folder of images and records.")] = ROOT / "dist" / "robustness",
     out: Annotated[Path, typer.Option(help="Folder of the page and its figure.")] = ROOT / "docs",
-    task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat for several.")] = None,
-    attack: Annotated[list[str] | None, typer.Option(help="Only this attack; repeat for several.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat the option for each.")] = None,
+    attack: Annotated[list[str] | None, typer.Option(help="Only this attack; repeat the option for each.")] = None,
 ) -> None:
     """Measure the robustness of the sandbox's versions against every attack."""
     for folder in (work, out):

@@ -79,7 +79,7 @@ def _add(task: str, work: Path, kept: Path) -> None:
 @exits_on_error
 def main(
     work: Annotated[Path, typer.Option(help="Folder of models, prompts and checkpoints.")] = ROOT / "dist" / "further",
-    task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat for several.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat the option for each.")] = None,
 ) -> None:
     """Make a sandbox with further tasks, to take the package's place as IGMU_SANDBOX."""
     make(work, task or list(prompts.known()))

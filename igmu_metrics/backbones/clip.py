@@ -53,7 +53,7 @@ def load(
 
     Args:
         argument: local folder, Hub id or `sandbox`; None for `openai/clip-vit-base-patch32`.
-        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        device: "cpu", "cuda", …; None or "auto": a GPU if available.
         revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
         truncation: "keep-end", or "cut": texts that are too long lose their end token, as in torchmetrics, which then

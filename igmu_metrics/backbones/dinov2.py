@@ -38,7 +38,7 @@ def load(
 
     Args:
         argument: local folder or Hub id; None for `facebook/dinov2-base`.
-        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        device: "cpu", "cuda", …; None or "auto": a GPU if available.
         revision: commit, or for a folder the `sha256:…` that it must have.
         precision: "fp32" or "bf16" arithmetic.
 

@@ -51,7 +51,7 @@ def load(
 
     Args:
         argument: "clean" or "tf", optionally with `?weights=…`; or a path of weights, optionally with `?preparation=…`.
-        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        device: "cpu", "cuda", …; None or "auto": a GPU if available.
         revision: the `sha256:…` that the weights must have.
         precision: "fp32" or "bf16" arithmetic.
         preparation: "clean" or "tf".

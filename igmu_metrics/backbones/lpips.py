@@ -53,7 +53,7 @@ def load(
 
     Args:
         argument: "alex" (the default for None) or "vgg", optionally with `?trunk=…&size=…`.
-        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        device: "cpu", "cuda", …; None or "auto": a GPU if available.
         revision: the `sha256:…` that the trunk's and the package's weights must have together.
         precision: "fp32" or "bf16" arithmetic.
         trunk: path of the trunk's weights as torchvision names them (`features.0.weight` …; safetensors or a torch

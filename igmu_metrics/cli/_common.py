@@ -266,7 +266,7 @@ Plugins = Annotated[
         "--plugin",
         metavar="FILE.py",
         help="Python file that defines a metric, detector, backbone or attack; igmu runs the code in this file. "
-        "Repeat this option for several files.",
+        "Repeat this option for each file.",
     ),
 ]
 

@@ -27,7 +27,7 @@ def audit(
         typer.Option(
             metavar="MODULE:NAME",
             help="Additional metric to audit: the name of a registered metric, or MODULE:NAME for a metric in an "
-            "installed package (igmu runs the package's code). Repeat this option for several metrics.",
+            "installed package (igmu runs the package's code). Repeat this option for each metric.",
         ),
     ] = None,
 ) -> Audited:

@@ -53,7 +53,7 @@ def generate(
         list[str] | None,
         typer.Option(
             help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat this "
-            "option for several splits."
+            "option for each split."
         ),
     ] = None,
     seeds_per_row: Annotated[
@@ -102,10 +102,10 @@ def generate(
     ] = None,
     lora: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE[:SCALE]", help="LoRA to merge into the model; repeat for several LoRAs."),
+        typer.Option(metavar="FILE[:SCALE]", help="LoRA to merge into the model; repeat the option for each LoRA."),
     ] = None,
     embedding: Annotated[
-        list[str] | None, typer.Option(help="Textual inversion file to load; repeat for several files.")
+        list[str] | None, typer.Option(help="Textual inversion file to load; repeat the option for each file.")
     ] = None,
     variant: Annotated[
         str | None, typer.Option(help="Variant of the model's weight files to read, such as fp16.")

@@ -62,9 +62,7 @@ def power(
             "--rate.",
         ),
     ] = 0.0,
-    chance: Annotated[
-        float, typer.Option("--power", help="Probability of detecting a difference if there is one.")
-    ] = 0.8,
+    chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
     comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
     gpu: Annotated[
@@ -72,7 +70,7 @@ def power(
         typer.Option(
             metavar="NAME=SECONDS[,EUROS]",
             help="Name of a GPU, its seconds per image and its price in euros per hour; igmu prints the hours and "
-            "costs for this GPU. Repeat this option for several GPUs.",
+            "costs for this GPU. Repeat this option for each GPU.",
         ),
     ] = None,
     seconds_per_image: Annotated[

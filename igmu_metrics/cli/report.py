@@ -22,7 +22,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="NAME=DIR",
-            help="Folder of one model's images, if it is not in --images; repeat for several models.",
+            help="Folder of one model's images, if it is not in --images; repeat the option for each model.",
         ),
     ] = None,
     original_images: Annotated[

@@ -55,12 +55,12 @@ def run(
         typer.Option(
             metavar="[NAME=]MODEL",
             help="Unlearned model to score; the forms BASE,unet=FILE and filter:BASE also work. Repeat this option "
-            "for several models.",
+            "for each model.",
         ),
     ] = None,
     config: Annotated[
         list[str] | None,
-        typer.Option(help="Config of the concept, such as object.church; repeat for several concepts."),
+        typer.Option(help="Config of the concept, such as object.church; repeat the option for each concept."),
     ] = None,
     out: Annotated[
         Path,
@@ -88,7 +88,7 @@ def run(
         list[str] | None,
         typer.Option(
             help="Metric that --until checks, such as robustness; default: all metrics in the verdict. Repeat this "
-            "option for several metrics."
+            "option for each metric."
         ),
     ] = None,
     at_least: Annotated[
@@ -96,7 +96,7 @@ def run(
         bound(
             "--min",
             "Lower bound, in the same form as in igmu check. With --until decided, the run tests the bound instead of "
-            "the verdict. Repeat this option for several bounds.",
+            "the verdict. Repeat this option for each bound.",
         ),
     ] = None,
     at_most: Annotated[
@@ -104,7 +104,7 @@ def run(
         bound(
             "--max",
             "Upper bound, in the same form as in igmu check. With --until decided, the run tests the bound instead of "
-            "the verdict. Repeat this option for several bounds.",
+            "the verdict. Repeat this option for each bound.",
         ),
     ] = None,
     max_images: Annotated[
@@ -128,7 +128,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE.yaml",
-            help="File with the costs of unlearning the model NAME; repeat for several models.",
+            help="File with the unlearning costs of model NAME; repeat the option for each model.",
         ),
     ] = None,
     trust_code: Annotated[

@@ -43,7 +43,7 @@ def score(
     ],
     unlearned: Annotated[
         list[Path],
-        typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat for several models."),
+        typer.Option(help="Images of an unlearned model, as FOLDER or NAME=FOLDER; repeat the option for each model."),
     ],
     detector: Annotated[
         list[str] | None,
@@ -51,7 +51,7 @@ def score(
     ] = None,
     calibration: Annotated[
         list[str] | None,
-        option("calibration", f"{options()['calibration'].help} Repeat this option for several detectors."),
+        option("calibration", f"{options()['calibration'].help} Repeat this option for each detector."),
     ] = None,
     out: Annotated[
         Path | None,

@@ -231,7 +231,7 @@ def load(
 
     Args:
         argument: folder or Hub id of a CLIP model; `openai/clip-vit-base-patch32` by default.
-        device: where the backbone runs; by default, a GPU if there is one.
+        device: where the backbone runs; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit of the model on the Hub.
         backbone: a loaded backbone, instead of `argument`, `device`, `revision` and `precision`.

@@ -94,7 +94,7 @@ def load(
 
     Args:
         argument: file that `igmu face` wrote, with `?network=SPEC` if its network has moved.
-        device: where the network runs; by default, a GPU if there is one.
+        device: where the network runs; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; by default, the threshold in the file.
         precision: "fp32" or "bf16" arithmetic of the network.
 

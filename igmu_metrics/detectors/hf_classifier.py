@@ -103,7 +103,7 @@ def load(
 
     Args:
         argument: folder with config.json, preprocessor_config.json and safetensors, or Hub id.
-        device: where it runs; by default, a GPU if there is one.
+        device: where it runs; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit on the Hub; for a folder the `sha256:…` that it must have.
         labels: the model's labels that mean each concept; by name from the taxonomy by default.

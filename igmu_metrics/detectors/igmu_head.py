@@ -144,7 +144,7 @@ def load(
 
     Args:
         argument: path of its `.safetensors` file, with `?clip=FOLDER_OR_ID` if its CLIP cannot be found otherwise.
-        device: where backbone and head run; by default, a GPU if there is one.
+        device: where backbone and head run; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; by default, the head's calibrated threshold, else 0.5. The
             measured error rates are valid only for the calibrated threshold, and are left out for any other.
         revision: commit of the backbone on the Hub; by default, the one that the head was trained on.

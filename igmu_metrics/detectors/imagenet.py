@@ -121,7 +121,7 @@ def load(
     Args:
         argument: `IMAGENET1K_V2` (default), `IMAGENET1K_V1`, or a weights file (with the preparation of
             `IMAGENET1K_V2`).
-        device: where it runs; by default, a GPU if there is one.
+        device: where it runs; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; 0.5 by default; has no effect on `top1` and `top5`.
         rule: `probability`, `top1` or `top5`.
         indices: ImageNet-1k classes (0..999, torchvision's order) of each concept; those of the taxonomy by default.

@@ -38,7 +38,7 @@ def load(
 
     Args:
         argument: not supported; there is only one packaged detector.
-        device: where it runs; by default, a GPU if there is one.
+        device: where it runs; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; by default, that of the card; error rates are valid only for it.
         precision: "fp32" or "bf16" arithmetic.
 

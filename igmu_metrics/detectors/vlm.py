@@ -180,7 +180,7 @@ def load(
 
     Args:
         argument: folder or Hub id.
-        device: where it runs; by default, a GPU if there is one.
+        device: where it runs; by default, a GPU if available.
         threshold: `p >= threshold` counts as present; 0.5 by default.
         revision: commit on the Hub; for a folder the `sha256:…` that it must have.
         own: comma-separated ids of the user's own concepts to include; all by default.

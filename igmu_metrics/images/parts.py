@@ -153,7 +153,7 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
         raise MetadataError(f"{out}: some parts are missing ({', '.join(missing)}). Generate them with --shard.")
     for home in homes:
         if not (home / _DONE).is_file():
-            raise MetadataError(f"{home} is not finished. Run this part again; it continues where it stopped.")
+            raise MetadataError(f"{home} is not finished. Run this part again; it will resume where it left off.")
 
 
 def _together(homes: Sequence[Path], name: str) -> dict[Key, tuple[Record, Path]]:

@@ -84,7 +84,7 @@ def find_pipeline(
             commit, branch or tag, for a folder the `sha256:…` that it must have; behind commas what is put onto it
             (`igmu_metrics.images.published`: `base,unet=esd.safetensors`); before it perhaps a baseline and a colon
             (`igmu_metrics.images.baselines`: `filter:base`).
-        device: "cpu", "cuda", …; None or "auto": a GPU if there is one.
+        device: "cpu", "cuda", …; None or "auto": a GPU if available.
         dtype: a name or value of DTYPES.
         trust_code: whether code that the spec names may run.
         target: the concept that a baseline is to suppress, as `object/church`.

@@ -70,7 +70,7 @@ def effort(family: npt.NDArray[np.str_], budget: npt.NDArray[np.str_], ids: npt.
         if other.size:
             first, second = (f"{str(ids[i])!r} was made with {str(budget[i]) or 'none'!r}" for i in (at[0], other[0]))
             raise BudgetError(
-                f"attacks of family {str(name)!r} have different budgets: {first}, {second}. More effort leads to more "
+                f"attacks in family {str(name)!r} have different budgets: {first}, {second}. More effort leads to more "
                 "successes, so score them as separate families."
             )
         if budget[at[0]]:

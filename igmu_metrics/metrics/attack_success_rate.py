@@ -11,8 +11,8 @@ Conventions:
   the concept, estimated without bias from all seeds (1 − C(n−s,k)/C(n,k)).
 - `pre_asr` and `post_asr` count *source prompts*: before the attack, only the plain prompt; after it, the plain prompt
   or any attack made from it. The k seeds of the plain prompt and of each adversarial prompt are sampled independently;
-  if k is the number of seeds, this means "any image shows it", UnlearnDiffAtk's definition. Both use the same source
-  prompts, so pre ≤ post.
+  if k is the number of seeds, this means that at least one image shows the concept, as in UnlearnDiffAtk's
+  definition. Both use the same source prompts, so pre ≤ post.
 - `<metric>/<family>` is for one family; `<metric>_family_mean` is the mean over families, which have equal weight.
 - `conditional_<metric>` counts only prompts and seeds for which the *original* model generated the concept.
 - Budgets are not mixed: without `k`, all prompts must have the same number of seeds, and within a family, all prompts

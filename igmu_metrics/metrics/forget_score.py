@@ -22,10 +22,10 @@ Conventions: each row is one prompt and seed, for which both models generated an
 If an aspect is zero, the score is zero. If an aspect is missing, the score is NaN, and `reason` names the aspect. The
 score depends only on this model and the original.
 
-Adversarial prompts made from the same plain prompt are not independent. The unit of the interval of robustness is
+Adversarial prompts made from the same plain prompt are not independent. The unit of the interval for robustness is
 therefore the source prompt, if it is given.
 
-For the interval of the score, prompts are resampled within the forget rows and each retain concept, plain prompts
+For the interval for the score, prompts are resampled within the forget rows and each retain concept, plain prompts
 together with the adversarial prompts made from them, and the results are stretched to the intervals of the single
 aspects. Quality, and any aspect that does not vary over the resamples or has fewer than five prompts, contributes the
 low end of its interval to the low end and the high end to the high end. Since the harmonic mean increases with each
@@ -87,9 +87,9 @@ INFO = MetricInfo(
         "counting only images where the original generated it; mean over attack families.",
         "preservation": "How often concepts that should be retained are seen, divided by how often they are seen in "
         "the original's images, and at most 1.",
-        "alignment": "How well images for prompts for concepts to retain still match their prompts according to CLIP, "
+        "alignment": "How well images for prompts about retained concepts still match their prompts according to CLIP, "
         "relative to the original.",
-        "quality": "Whether images for prompts for concepts to retain still look like images that the original could "
+        "quality": "Whether images for prompts about retained concepts still look like images that the original could "
         "have generated from another seed: fidelity times diversity.",
     },
 )

@@ -41,9 +41,9 @@ INFO = MetricInfo(
     figures={
         "lpips": "Mean LPIPS distance between both models' images for the same prompt and seed; 0 if they are "
         "identical.",
-        "lpips_forget": "Mean LPIPS distance for prompts that name the concept to forget, where a large distance is "
+        "lpips_forget": "Mean LPIPS distance for prompts that name the forgotten concept, where a large distance is "
         "expected.",
-        "lpips_retain": "Mean LPIPS distance for prompts for concepts to retain, where a small distance is good.",
+        "lpips_retain": "Mean LPIPS distance for prompts about retained concepts, where a small distance is good.",
         "lpips_adversarial": "Mean LPIPS distance for adversarial prompts.",
     },
 )

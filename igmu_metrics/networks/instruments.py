@@ -113,7 +113,7 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     """Why no verdict can be based on a detector; "" if it can, or if its error rates were not measured.
 
     It cannot if, by its error rates, the detector may agree with people no more often than chance does: if the 95%
-    interval of Youden's J is not above 0.
+    interval for Youden's J is not above 0.
 
     Args:
         signed: fields of a signature that include the detector's; need not be trusted.

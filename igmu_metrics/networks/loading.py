@@ -110,7 +110,7 @@ def choice(what: str, value: str, known: Sequence[str]) -> str:
 
 
 def pick_device(device: str | None) -> torch.device:
-    """The given device; for None or "auto", the first GPU if there is one, else the CPU."""
+    """The given device; for None or "auto", the first GPU if available, else the CPU."""
     import torch
 
     if device in (None, "auto"):
@@ -123,8 +123,8 @@ def pick_device(device: str | None) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= there:
         told = f"torch finds only {there} GPUs" if there else "torch finds no GPU"
         raise InputError(
-            f"device {device!r} is not available, because {told}. Use 'cpu', or 'auto' to use the first GPU if there "
-            "is one."
+            f"device {device!r} is not available, because {told}. Use 'cpu', or 'auto' to use the first GPU if "
+            "available."
         )
     return chosen
 

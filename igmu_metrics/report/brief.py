@@ -130,7 +130,7 @@ def _listed(found: Aspects, columns: int, chance: set[str]) -> list[str]:
         weakest = min(known, key=lambda name: known[name], default="")
         tail = f"{weakest} {formatted(own[weakest])}" if weakest else ""
         told = f"  {_short(model):{wide}}  {formatted(own[_SCORE]):17}  {words[model]:{widest}}  "
-        # In a narrow terminal the interval of the weakest aspect is dropped, so that the line is not wrapped.
+        # In a narrow terminal the interval for the weakest aspect is dropped, so that the line is not wrapped.
         if len(told) + len(tail) > columns and weakest:
             tail = f"{weakest} {formatted(own[weakest], interval='')}"
         out.append((told + tail).rstrip())

@@ -49,7 +49,7 @@ _WORDS: Final = {
     ),
     "interference": (
         "interference",
-        "Change in the share of images that show a concept to retain, relative to the original, in percentage points.",
+        "Change in the share of images that show a retained concept, relative to the original, in percentage points.",
     ),
     "coverage": (
         "coverage",

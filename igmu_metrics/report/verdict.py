@@ -50,7 +50,7 @@ ROBUST: Final = "Is it robust?"
 PRESERVES: Final = "Does it preserve the rest?"
 ANSWERED: Final = "Do images still show what general prompts ask for?"
 REAL: Final = "Is the difference real?"
-MORE: Final = "How many more prompts would settle it?"
+MORE: Final = "How many more prompts would be needed?"
 QUESTIONS: Final = (FORGETS, ROBUST, PRESERVES, REAL, MORE)
 OF_GENERAL: Final = (ANSWERED, REAL, MORE)
 """The questions of a card of general prompts, in which nothing was to be forgotten."""
@@ -261,7 +261,7 @@ def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
 def _preserves(card: Scorecard) -> Finding:
     figure = card.figure(*ASKED["retain"])
     if figure is None or figure.value is None:
-        return _missing(card, figure, "no images of concepts to retain were scored")
+        return _missing(card, figure, "no images of retained concepts were scored")
     probes = [
         f"{probe} {percent(part)}"
         for probe in PROBES

@@ -79,7 +79,7 @@ class Question:
         figure: full name of the metric.
         parts: the splits on whose images it depends.
         settled: whether no further images are needed.
-        text: the metric with its value, its interval and, if there is one, its bound.
+        text: the metric with its value, its interval and its bound, if any.
     """
 
     figure: str

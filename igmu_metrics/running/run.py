@@ -124,7 +124,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     Args:
         plan: the run.
         out: its folder.
-        device: "cpu", "cuda", …; None for a GPU if there is one.
+        device: "cpu", "cuda", …; None for a GPU if available.
         trust_code: whether code that a model specifies may run.
 
     Raises:

@@ -78,7 +78,7 @@ def spread(
         arguments: its arguments, in every worker.
         tasks: the tasks.
         workers: maximum number of workers; by default as many as fit in the cluster.
-        device: device on which networks run; "cpu" means that no GPUs are used.
+        device: device to run the networks on; "cpu" means that no GPUs are used.
 
     Raises:
         MissingExtraError: ray is not installed.

@@ -122,7 +122,7 @@ def effective_trials(values: npt.ArrayLike, clusters: npt.NDArray[Any]) -> float
 
 
 def effective_wilson(value: float, effective: float, why: str) -> tuple[Interval, str]:
-    """Wilson's interval of a share on an effective number of prompts, and the sentence that states this."""
+    """Wilson's interval for a share on an effective number of prompts, and the sentence that states this."""
     shown = f"{effective:.4g}"
     sentence = f"{why}, so the interval is Wilson's for {shown} prompt{'' if shown == '1' else 's'}"
     return wilson(min(effective, value * effective), effective), sentence

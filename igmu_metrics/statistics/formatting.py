@@ -32,7 +32,7 @@ def value_of(figure: HasInterval | None) -> float | None:
 
 
 def bounds(figure: HasInterval | None) -> Interval | None:
-    """The interval of a figure, None if an end is missing."""
+    """The interval for a figure, None if an end is missing."""
     low, high = (figure.interval if figure else None) or (None, None)
     return None if low is None or high is None else (low, high)
 
@@ -49,7 +49,7 @@ def number(value: float, spec: str = ".2f") -> str:
 def between(
     figure: HasInterval | None, form: str = "{}–{}", spec: str = ".2f", *, scale: float = 1.0, missing: str = ""
 ) -> str:
-    """The interval of a figure.
+    """The interval for a figure.
 
     >>> from igmu_metrics.contract import Estimate
     >>> between(Estimate(0.6, (0.23, 0.88))), between(Estimate(0.6), missing="no interval")

@@ -1,4 +1,4 @@
-"""Wilson's interval of a proportion, and whether two intervals overlap."""
+"""Wilson's interval for a proportion, and whether two intervals overlap."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def z_value(level: float | None = None) -> float:
 
 
 def wilson(successes: float, n: float, *, level: float | None = None) -> Interval:
-    """Wilson's score interval of a proportion, which remains valid at 0, at 1 and for small n.
+    """Wilson's score interval for a proportion, which remains valid at 0, at 1 and for small n.
 
     Args:
         successes: how many of the n trials succeeded, 0..n; may be fractional (an effective count).
@@ -68,7 +68,7 @@ def score_interval(successes: float, n: float, z: float) -> Interval:
 
 
 def overlap(a: Interval, b: Interval) -> bool:
-    """Whether two intervals share a point, so that they do not settle the order of the two scores.
+    """Whether two intervals share a point, so that the order of the two scores is undecided.
 
     Raises:
         InputError: an interval whose ends are NaN or in the wrong order.

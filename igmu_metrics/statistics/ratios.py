@@ -67,7 +67,7 @@ def paired_ratio(
 
 
 def mean_of_ratios(ratios: Sequence[Estimate]) -> Interval:
-    """Interval of a mean of ratios on different prompts: distances to the ends add up like standard errors."""
+    """Interval for a mean of ratios on different prompts: distances to the ends add up like standard errors."""
     value = float(np.mean([r.value for r in ratios]))
     ends = [r.interval for r in ratios if r.interval is not None]
     below, above = (sqrt(sum((r.value - e[i]) ** 2 for r, e in zip(ratios, ends, strict=True))) for i in (0, 1))
@@ -83,7 +83,7 @@ def product_of_ratios(
 ) -> Estimate:
     """The product of ratios of means over the same prompts, each ratio at most 1, with a 95% interval within 0..1.
 
-    The interval is a bootstrap-t interval of each prompt's contribution to the product (first order of a Taylor
+    The interval is a bootstrap-t interval for each prompt's contribution to the product (first order of a Taylor
     series). There, ratios are not clipped to 1, because a ratio just above 1 might as well be just below.
 
     Args:

@@ -144,7 +144,7 @@ def too_few(n: int) -> str:
 
 
 def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level: float | None = None) -> Interval:
-    """Bootstrap-t interval of first sum / second sum: a mean of unbounded values over resampled clusters.
+    """Bootstrap-t interval for first sum / second sum: a mean of unbounded values over resampled clusters.
 
     Each resample is measured in units of its own standard error, which compensates for few clusters and skewed values;
     of the intervals tried for ten to fifty prompts, this has the best coverage (tests/test_coverage.py).

@@ -157,10 +157,10 @@ def chance(found: Calibration) -> str:
 
 
 def area(p: FloatArray, shown: BoolArray, units: Any) -> Index:
-    """Area under the ROC curve with a 95% interval that, like intervals of shares, is never a single point.
+    """Area under the ROC curve with a 95% interval that, like intervals for shares, is never a single point.
 
     The area is the mean over positives of the share of negatives below, and over negatives of the share of positives
-    above. Each of the two means has the interval of a mean over prompts; their distances from the value are combined
+    above. Each of the two means has the interval for a mean over prompts; their distances from the value are combined
     like standard errors, since positives and negatives are independent samples. The interval is slightly conservative,
     as shares vary less than hits and misses.
 

@@ -73,7 +73,7 @@ class HeadTraining:
         validation_fraction: share of each class of `train` that is kept for choosing the threshold, 0..1.
         steps: with 64 images each, half of them positives.
         on_error: `raise`, or `skip` to leave out and report unreadable images.
-        device: where CLIP runs; by default, a GPU if there is one.
+        device: where CLIP runs; by default, a GPU if available.
         batch_size: images in memory at once.
         seed: for the validation part, the initial weights, the batches and the dropout; 0..2³²-1.
     """

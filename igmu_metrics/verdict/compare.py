@@ -86,7 +86,7 @@ class Comparison:
         measure: one of MEASURES.
         difference: share of good generations (or answers) of the first minus that of the second, counting only prompts
             and seeds for which the original generated the concept, −1..1; NaN if none count.
-        interval: 95% interval of the difference, not adjusted for the other comparisons; None if none count.
+        interval: 95% interval for the difference, not adjusted for the other comparisons; None if none count.
         n: number of pairs that count.
         n_prompts: number of their prompts; of source prompts for resistance to attacks.
         only_first: number of pairs in which only the first model is good, or had more questions answered as intended.

@@ -138,7 +138,7 @@ class Unsettled:
         config: the concept's config.
         model: name of the unlearned model.
         figure: full name of the metric; "" for a difference between two models.
-        text: the metric with its value, its interval and, if there is one, its bound; or the names of both models.
+        text: the metric with its value, its interval and its bound, if any; or the names of both models.
     """
 
     config: str

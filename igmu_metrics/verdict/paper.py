@@ -37,7 +37,7 @@ _ANSWERED: Final = ("question_preservation", "question_accuracy", "original_ques
 _ASPECTS: Final = ("preservation_near", "preservation_far", "alignment", "quality")
 _UNIT: Final = (
     "Report n and intervals: the unit is the prompt, because images of one prompt are not independent. Overlapping "
-    "intervals do not settle a ranking; igmu compare tests the differences."
+    "intervals leave the order undecided; igmu compare tests the differences."
 )
 _PARTED: Final = r"\textbar\allowbreak{}"  # a signature has no spaces to break at
 

@@ -1,7 +1,7 @@
 """Compares proportions from a published table, using only counts: do the intervals settle a ranking?
 
 Conventions: models in one table are treated as measured on different prompts, because a table does not show which model
-failed on which prompt. It uses Wilson intervals, Fisher's exact test and Newcombe's interval of the difference. Pairs
+failed on which prompt. It uses Wilson intervals, Fisher's exact test and Newcombe's interval for the difference. Pairs
 would be more informative (`igmu compare` with scorecards). p values are corrected together by Holm's method within a
 measure; intervals are not adjusted.
 """
@@ -22,7 +22,7 @@ from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VAL
 
 TEST: Final = "fisher"
 ASSUMED: Final = (
-    "The test is Fisher's exact test, and intervals of differences are Newcombe's. The unit is one of the n trials, "
+    "The test is Fisher's exact test, and intervals for differences are Newcombe's. The unit is one of the n trials, "
     "and all trials are treated as independent, because published numbers do not show which of them belong to the same "
     "prompt. If n counts several images per prompt, intervals may be too narrow and p values too small."
 )
@@ -68,7 +68,7 @@ class Unpaired:
         first: one number.
         second: the other number.
         difference: first minus second.
-        interval: 95% interval of the difference.
+        interval: 95% interval for the difference.
         p: uncorrected p value of Fisher's exact test.
         p_holm: p value corrected for all comparisons of the measure.
     """

@@ -98,7 +98,7 @@ def determined(card: Scorecard) -> tuple[list[str], list[str]]:
         told = [key for key in entry.figures if key in again]
         lost = [key for key in entry.figures if key not in again]
         lost += [
-            f"interval of {k}" for k in told if again[k].interval is None and entry.figures[k].interval is not None
+            f"interval for {k}" for k in told if again[k].interval is None and entry.figures[k].interval is not None
         ]
         known += [f"{name} ({', '.join(told)})" if lost else name] * bool(told)
         rest += [f"{name} ({', '.join(lost)})" if told else name] * bool(lost or not told)

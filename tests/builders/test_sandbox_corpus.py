@@ -376,8 +376,8 @@ Value = Callable[[list[Any]], Any]
             "sandbox_detector",
             "each class must belong to exactly one concept of the taxonomy, or to none",
         ),
-        (TEST, "license", " ", TEST, "license must not be empty"),
-        (TEST, "source", None, TEST, "source must not be empty"),
+        (TEST, "license", " ", TEST, "every row must have a value for license"),
+        (TEST, "source", None, TEST, "every row must have a value for source"),
     ],
 )
 def test_a_spoilt_cell_is_found(

@@ -229,7 +229,7 @@ def test_rewordings_of_one_prompt_are_one_unit_of_robustness():
 
 @pytest.mark.parametrize("copies", [1, 4])
 def test_robustness_and_attack_success_have_the_same_interval(copies):
-    """One minus the other: the value, the unit and the interval of two metrics of the same images."""
+    """One minus the other: the value, the unit and the interval for two metrics of the same images."""
     inputs = reworded(copies)
     at = [i for i, split in enumerate(inputs["splits"]) if split == "adversarial"]
     names = ("ids", "seeds", "attack_families", "present", "original_present", "source_ids")

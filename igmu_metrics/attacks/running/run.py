@@ -55,7 +55,7 @@ class AttackRun:
         bench: dataset repository or folder.
         revision: of the repository.
         dtype: fp32, bf16 or fp16.
-        device: where models run; by default, a GPU if there is one.
+        device: where models run; by default, a GPU if available.
         originals: folder of the original's images, which several runs can share; by default, it is in `out`.
         plains: folder of the images that the victim generates without this attack; by default, it is in `out`.
     """

@@ -23,8 +23,8 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        "Change in the share of images that show each concept to retain, in percentage points from the original",
-        "concept to retain",
+        "Change in the share of images that show each retained concept, in percentage points from the original",
+        "retained concept",
         ["original", *(c.model for c in cards)],
         lines,
     )

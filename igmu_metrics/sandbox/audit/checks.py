@@ -104,7 +104,7 @@ def ordering(
     n_prompts: int,
     reason: str = "",
 ) -> Check:
-    """Several pairs in the right order, each by the interval of its difference over random halves of the prompts.
+    """Several pairs in the right order, each by the interval for its difference over random halves of the prompts.
 
     Args:
         task: the task.
