@@ -17,7 +17,7 @@ import numpy.typing as npt
 from igmu_data.schema import IN_PROMPT
 from igmu_metrics.contract import BoolArray, FloatArray
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._attack_table import chances
+from igmu_metrics.metrics._attack_table import chances, with_source
 from igmu_metrics.statistics import cluster_sums, resample
 
 # Columns of the sums. Forget rows: concept gone, generations. Adversarial rows: chance that all k tries fail, prompts.
@@ -36,14 +36,14 @@ class Sums:
         sums: (prompts, 5) columns as named in this module.
         kind: (prompts,) one of forget, adversarial, near, far, in-prompt, retain.
         part: (prompts,) attack family or own concept, "" if there is none.
-        source: (prompts,) the prompt from which an adversarial prompt was made, or the prompt itself.
+        unit: (prompts,) unit of resampling: a prompt, together with the adversarial prompts made from it.
     """
 
     prompt: npt.NDArray[np.str_]
     sums: FloatArray
     kind: npt.NDArray[np.str_]
     part: npt.NDArray[np.str_]
-    source: npt.NDArray[np.str_]
+    unit: npt.NDArray[np.str_]
 
     @property
     def strata(self) -> npt.NDArray[np.str_]:
@@ -72,13 +72,13 @@ class Sums:
             )
         if target.any():
             cells, cell = np.unique(stratum[target], return_inverse=True)
-            sources, first, source = np.unique(self.source[target], return_index=True, return_inverse=True)
-            sums = np.zeros((len(sources), len(cells), self.sums.shape[1]))
-            np.add.at(sums, (source, cell), self.sums[target])
+            found, first, unit = np.unique(self.unit[target], return_index=True, return_inverse=True)
+            sums = np.zeros((len(found), len(cells), self.sums.shape[1]))
+            np.add.at(sums, (unit, cell), self.sums[target])
             # Prompts without relatives keep their stratum, and those with attacks are one stratum.
-            related = np.isin(sources, self.source[self.source != self.prompt])
+            related = np.isin(found, self.unit[self.kind == ATTACK]) & with_source(found)
             strata = np.where(related, "source", self.strata[target][first])
-            totals = resample(sums.reshape(len(sources), -1), strata=strata, seed=seed + 1, resamples=resamples)
+            totals = resample(sums.reshape(len(found), -1), strata=strata, seed=seed + 1, resamples=resamples)
             out[:, cells] = totals.sum(axis=1).reshape(resamples, *sums.shape[1:])
         return out
 
@@ -133,7 +133,7 @@ def prompt_sums(rows: Generations) -> Sums:
     kind = np.where(probed, probe, split)
     part = np.select([attacked, probed], [rows["attack_family"][first], own], "")
     says = (sums[:, COUNT] > 0) | (sums[:, PAIRS] > 0)
-    return Sums(ids[says], sums[says], kind[says], part[says], rows["source"][first][says])
+    return Sums(ids[says], sums[says], kind[says], part[says], rows["unit"][first][says])
 
 
 def aspects(totals: FloatArray, layout: npt.NDArray[np.str_], probes: Sequence[str]) -> dict[str, FloatArray]:

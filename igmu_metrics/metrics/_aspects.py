@@ -26,7 +26,7 @@ from igmu_metrics.metrics._aspect_sums import (
     probes_of,
     prompt_sums,
 )
-from igmu_metrics.metrics._attack_table import chances
+from igmu_metrics.metrics._attack_table import chances, units
 from igmu_metrics.metrics._rows import unjudged, with_caution
 from igmu_metrics.statistics import (
     harmonic_mean,
@@ -49,9 +49,8 @@ _WITHIN = ("quality_within", "quality_fidelity", "quality_diversity")
 def judged_rows(table: Table) -> Generations:
     """The table in the form that the aspects use, sorted by id and seed.
 
-    It has `source` (the prompt from which an adversarial prompt was made, or the prompt itself), `shown`, `judged`,
-    `judged_before` and `drawn` (shown by the original); with alignments also `paired` and `loss`; with features also
-    `featured`.
+    It has `unit` (a prompt, together with the adversarial prompts made from it), `shown`, `judged`, `judged_before` and
+    `drawn` (shown by the original); with alignments also `paired` and `loss`; with features also `featured`.
     """
     order = np.lexsort((table["seed"], table["id"]))
     given = {name: table[name][order] for name in ("id", "seed", "split", "probe", "attack_family")}
@@ -60,7 +59,7 @@ def judged_rows(table: Table) -> Generations:
     attacked = given["split"] == "adversarial"
     source = table["attack_source_id"][order] if "attack_source_id" in table else np.full(len(order), "")
     columns: dict[str, Any] = given | {
-        "source": np.where(attacked & (source != ""), source, given["id"]),
+        "unit": units(given["id"], np.where(attacked, source, given["id"])),
         "own_concept": np.where(given["split"] == "retain", table["own_concept"][order], ""),
         "shown": np.ma.filled(present, False),
         "drawn": np.ma.filled(before, False),
@@ -127,11 +126,12 @@ def aspect_figures(
     draws = {}
     behind = [len(sums.sums)]
     for name in ("forgetting", "robustness", "preservation", "alignment"):
-        units = len(np.unique(sums.source[sums.kind == ATTACK])) if name == "robustness" else out[name].n_prompts
-        enough = out[name].interval is not None and units >= MIN_CLUSTERS
-        if enough and np.nanmax(resampled[name]) - np.nanmin(resampled[name]) > 1e-12:
-            draws[name] = _stretched(resampled[name], out[name])
-            behind.append(units)
+        n = len(np.unique(sums.unit[sums.kind == ATTACK])) if name == "robustness" else out[name].n_prompts
+        if out[name].interval is None or n < MIN_CLUSTERS:
+            continue
+        if (stretched := _stretched(resampled[name], out[name])) is not None:
+            draws[name] = stretched
+            behind.append(n)
     return out, draws, max(2, min(behind))
 
 
@@ -229,15 +229,23 @@ def combine(
     return Estimate(value, (ends[0], ends[1]), *counts, caution)
 
 
-def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray:
-    """Resampled values moved so that their central part is the aspect's own interval, which is valid for small n."""
+def _stretched(draws: FloatArray, estimate: Estimate) -> FloatArray | None:
+    """Resampled values moved so that their central part is the aspect's own interval, which is valid for small n.
+
+    None if they do not vary on a side on which the interval extends, such as those of a ratio far above 1, where it is
+    cut: the aspect would pass for exact.
+    """
     assert estimate.interval is not None
-    low, high = np.nanquantile(draws, tails())
     value = estimate.value
-    below, above = (
-        max(0.0, (end - value) / (tail - value)) if abs(tail - value) > 1e-12 else 1.0
-        for end, tail in zip(estimate.interval, (low, high), strict=True)
-    )
+    factors = []
+    for end, tail, side in zip(estimate.interval, np.nanquantile(draws, tails()), (-1, 1), strict=True):
+        reach, spread = side * (end - value), side * (float(tail) - value)
+        if spread <= 1e-12 < reach:
+            return None
+        factors.append(max(0.0, reach / spread) if spread > 1e-12 else 1.0)
+    if np.nanmax(draws) - np.nanmin(draws) <= 1e-12:
+        return None
+    below, above = factors
     return np.asarray(np.clip(value + np.where(draws < value, below, above) * (draws - value), 0.0, 1.0))
 
 
@@ -250,11 +258,11 @@ def _target_figures(rows: Generations, counts: BoolArray, prefix: str) -> dict[s
     n = np.bincount(prompt, attack, minlength=len(ids)).astype(np.float64)
     hits = np.bincount(prompt, attack & rows["shown"], minlength=len(ids)).astype(np.float64)
     tried = np.flatnonzero(n > 0)
-    source = rows["source"][first][tried]
+    unit = rows["unit"][first][tried]
     family: npt.NDArray[np.str_] = rows["attack_family"][first]
     robust = mean_estimate(
         1.0 - chances(hits, n, int(rows.facts["k"]))[tried],
-        source,
+        unit,
         groups=family[tried],
         prompts=tried,
         generations=int(n.sum()),

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from igmu_data.errors import BudgetError, OutOfRangeError
-from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Setting
+from igmu_metrics.contract import BoolArray, Estimate, FloatArray, Setting, Table
 from igmu_metrics.statistics import any_at_k, mean_estimate
 
 _Codes = npt.NDArray[np.intp]
+_SOURCE = "source "
 
 
 def chances(hits: FloatArray, n: FloatArray, k: int) -> FloatArray:
@@ -50,6 +51,34 @@ def tries(ids: npt.NDArray[np.str_], k: Setting | None, *, fewest: bool = False)
             f"Set k to a value in 1..{least}, or generate images for all prompts with the same seeds."
         )
     return least
+
+
+def units(ids: npt.NDArray[np.str_], source: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    """The unit of resampling of each prompt: its source prompt, or itself if it has none.
+
+    A prompt without a source is a separate unit, whatever the names of the sources.
+
+    >>> units(np.array(["a", "b"]), np.array(["", "a"])).tolist()
+    ['prompt a', 'source a']
+    """
+    return np.where(source != "", np.char.add(_SOURCE, source), np.char.add("prompt ", ids))
+
+
+def with_source(unit: npt.NDArray[np.str_]) -> BoolArray:
+    """Which units are source prompts."""
+    return np.char.startswith(unit, _SOURCE)
+
+
+def plain_sources(table: Table) -> BoolArray:
+    """The generations of the plain prompts from which attacks were made; none unless all of these prompts have some.
+
+    Rates before and after the attack must be about the same prompts.
+    """
+    attacked = table["split"] == "adversarial"
+    named = table["attack_source_id"] if "attack_source_id" in table else np.full(len(attacked), "")
+    sources = set(named[attacked].tolist()) - {""}
+    plain: BoolArray = ~attacked & np.isin(table["id"], sorted(sources))
+    return plain if sources <= set(table["id"][plain].tolist()) else np.zeros_like(plain)
 
 
 def effort(family: npt.NDArray[np.str_], budget: npt.NDArray[np.str_], ids: npt.NDArray[np.str_]) -> dict[str, str]:
@@ -124,8 +153,6 @@ class AttackTable:
         prompts, first, prompt = np.unique(ids, return_index=True, return_inverse=True)
         families = np.unique(family[~plain])
         of_source = source[first]
-        # A prompt without a source is a separate cluster, whatever the names of the sources.
-        own = np.where(of_source != "", np.char.add("source ", of_source), np.char.add("prompt ", prompts))
         return cls(
             k=k,
             families=families,
@@ -135,7 +162,7 @@ class AttackTable:
             family=np.searchsorted(families, family[first]),
             source=np.unique(of_source, return_inverse=True)[1],
             has_source=of_source != "",
-            cluster=np.unique(own, return_inverse=True)[1],
+            cluster=np.unique(units(prompts, of_source), return_inverse=True)[1],
         )
 
     def figures(self, prefix: str, counts: BoolArray, *, with_plain: bool) -> dict[str, Estimate]:

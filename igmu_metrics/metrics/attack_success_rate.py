@@ -33,7 +33,7 @@ import numpy as np
 from igmu_data.errors import InputError, UnknownIdError
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import Generations, joined
-from igmu_metrics.metrics._attack_table import AttackTable, effort, tries
+from igmu_metrics.metrics._attack_table import AttackTable, effort, plain_sources, tries
 from igmu_metrics.metrics._rows import renamed, taking_lists
 from igmu_metrics.statistics import validation
 
@@ -227,10 +227,7 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         return None
     source = table["attack_source_id"] if "attack_source_id" in table else np.full(len(table), "")
     sources = set(source[attacked].tolist()) - {""}
-    # Only if all sources were generated: rates before and after the attack must be about the same prompts.
-    plain = ~attacked & np.isin(table["id"], sorted(sources))
-    if not sources <= set(table["id"][plain].tolist()):
-        plain[:] = False
+    plain = plain_sources(table)
     chosen = np.flatnonzero(attacked | plain)
     chosen = chosen[np.lexsort((table["seed"][chosen], table["id"][chosen]))]
     ids, plain = table["id"][chosen], plain[chosen]

@@ -47,7 +47,7 @@ from igmu_data.taxonomy import known_ids
 from igmu_metrics.contract import Estimate, MetricInfo, Result, Setting, Table
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspects import aspect_figures, combine, counted, judged_rows, quality_figures
-from igmu_metrics.metrics._attack_table import tries
+from igmu_metrics.metrics._attack_table import plain_sources, tries
 from igmu_metrics.metrics._rows import require_apart, taking_lists
 from igmu_metrics.statistics import validation
 
@@ -272,9 +272,12 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
 def _tries(table: Table) -> int:
     """The k of robustness; 1 if there are no adversarial rows."""
-    attacked = table["id"][table["split"] == "adversarial"]
-    fewest = table.facts.get("unequal_seeds") == "fewest"
-    return tries(attacked, table.facts.get("k"), fewest=fewest) if len(attacked) else 1
+    attacked = table["split"] == "adversarial"
+    if not attacked.any():
+        return 1
+    if fewest := table.facts.get("unequal_seeds") == "fewest":
+        attacked = attacked | plain_sources(table)  # as in attack_success_rate, or the two would differ in k
+    return tries(table["id"][attacked], table.facts.get("k"), fewest=fewest)
 
 
 def _used(name: str, values: Sequence[str | None], where: Any) -> list[str | None]:

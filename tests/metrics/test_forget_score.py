@@ -25,7 +25,7 @@ from igmu_metrics.distances.quality import quality_coverage, quality_frechet, qu
 from igmu_metrics.metrics import attack_success_rate
 from igmu_metrics.metrics import forget_score as metric
 from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
-from igmu_metrics.metrics._aspects import aspect_figures, judged_rows
+from igmu_metrics.metrics._aspects import aspect_figures, combine, judged_rows
 from igmu_metrics.statistics import wilson
 
 NAN = float("nan")
@@ -238,6 +238,61 @@ def test_robustness_and_attack_success_have_the_same_interval(copies):
     success, robustness = result.figures["conditional_asr_any@k_family_mean"], figures(inputs)["robustness"]
     assert robustness.value == pytest.approx(1 - success.value)
     assert robustness.interval == pytest.approx([1 - end for end in reversed(success.interval)])
+
+
+def same_robustness(table):
+    """Attack success on the same table, if robustness is one minus it, with the same interval."""
+    success = attack_success_rate.score(table).figures["conditional_asr_any@k_family_mean"]
+    robustness = metric.score(table, resamples=50).figures["robustness"]
+    assert robustness.value == pytest.approx(1 - success.value)
+    assert robustness.interval == pytest.approx([1 - end for end in reversed(success.interval)])
+    return success
+
+
+def test_a_prompt_without_a_source_is_a_unit_of_its_own_whatever_sources_are_called():
+    """Attack 04 has no source; the others name it, or a prompt that is not in the table."""
+    inputs = reworded()
+    attacked = [(i, s == "adversarial") for i, s in zip(inputs["ids"], inputs["splits"], strict=True)]
+    named = [None if not own or i == "04" else "04" if int(i) < 12 else "99" for i, own in attacked]
+    table = metric.rows(**inputs | {"source_ids": named})
+    same_robustness(table)
+    sums = prompt_sums(judged_rows(table).with_facts(k=2))
+    assert len(set(sums.unit[sums.kind == "adversarial"].tolist())) == 3
+    assert np.isfinite(aspects(sums.resampled(0, 50), sums.layout, ("far",))["robustness"]).all()
+
+
+def test_after_failed_images_robustness_has_the_tries_of_attack_success():
+    """A plain prompt has one image left: attack success counts one try of every prompt, and so must robustness."""
+    inputs = reworded()
+    keep = [at for at in range(len(inputs["ids"])) if at != 1]
+    present = [bool(seed) for seed in inputs["seeds"]]
+    inputs = {name: [column[at] for at in keep] for name, column in (inputs | {"present": present}).items()}
+    success = same_robustness(metric.rows(**inputs).with_facts(k=None, unequal_seeds="fewest"))
+    assert success.value == 0.5  # and not 1, as for two tries
+
+
+def test_a_ratio_whose_resamples_are_all_cut_is_not_exact():
+    """The original shows 3 of 4 images and the model all but three: preservation is 1, but not surely."""
+    rows = [(f"{i:02d}", s, ("near", "far")[i % 2]) for i in range(20) for s in range(4)]
+    ids, seeds, probes = (list(column) for column in zip(*rows, strict=True))
+    n = len(rows)
+    table = metric.rows(
+        ids=ids,
+        seeds=seeds,
+        splits=["retain"] * n,
+        probes=probes,
+        own_concepts=["object/cat"] * n,
+        attack_families=[None] * n,
+        present=[at > 2 for at in range(n)],
+        original_present=[seed > 0 for seed in seeds],
+    )
+    found, draws, units = aspect_figures(judged_rows(table).with_facts(k=1), 0, 500)
+    kept = found["preservation"]
+    assert "preservation" not in draws  # fewer than 1 in 40 resamples are below 1
+    assert kept.value == 1.0
+    assert kept.interval[0] < 0.999
+    score = combine({"preservation": kept}, draws, units, (0, 0))
+    assert score.interval[0] == pytest.approx(kept.interval[0], abs=1e-6)
 
 
 def test_attacks_are_resampled_with_their_source_prompt():
