@@ -79,10 +79,27 @@ def test_published_case_1_esd_and_uce_overlap(tmp_path: Path) -> None:
     said = " ".join(printed.split())
     assert "The test is Fisher's exact test" in said
     assert "The unit is one of the n trials, and all trials are treated as independent" in said
-    assert said.endswith("If n counts several images per prompt, intervals may be too narrow and p values too small.")
+    assert "If n counts several images per prompt, intervals may be too narrow and p values too small." in said
     answer = json.loads(run("compare", "--published", published(tmp_path), "--json"))["result"]
     assert {c["test"] for c in answer["differences"]} == {"fisher"}
     assert "treated as independent" in answer["assumed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "least", "most"),
+    [("ESD,{n},0.6\nUCE,{n},0.5\n", 1000, 1.0, 1.0), ("ESD,{n},0.92\nUCE,{n},0.90\n", 5000, 0.07, 0.1)],
+)
+def test_rounded_shares_are_compared_at_the_counts_that_differ_least(
+    tmp_path: Path, text: str, n: int, least: float, most: float
+) -> None:
+    """0.6 and 0.5 of 1,000 may both be 550; exact counts of 600 and 500 would be significant."""
+    path = tmp_path / "t.csv"
+    path.write_text("model,n,value\n" + text.format(n=n))
+    [pair] = compare_published(read_published(path))
+    assert least <= pair.p <= most
+    assert pair.interval[0] < 0 < pair.difference
+    assert "significant" in pair.sentence()
+    assert not pair.significant
 
 
 def test_published_shares_become_counts(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ TEST: Final = "fisher"
 ASSUMED: Final = (
     "The test is Fisher's exact test, and intervals for differences are Newcombe's. The unit is one of the n trials, "
     "and all trials are treated as independent, because published numbers do not show which of them belong to the same "
-    "prompt. If n counts several images per prompt, intervals may be too narrow and p values too small."
+    "prompt. If n counts several images per prompt, intervals may be too narrow and p values too small. If the printed "
+    "digits allow several counts, the interval covers all of them, and the p value is the largest."
 )
 MODEL, MEASURE = "model", "measure"
 FORMAT: Final = (
@@ -40,14 +41,16 @@ class Proportion:
     Args:
         model: name of the model.
         measure: what was measured; "" if the table has no such column.
-        successes: the count, as printed or derived from the printed share.
+        successes: the count, as printed, or the one closest to the printed share.
         n: number of trials.
+        rounded: the smallest and the largest count that are printed as this share; None if the count was printed.
     """
 
     model: str
     measure: str
     successes: int
     n: int
+    rounded: tuple[int, int] | None = None
 
     @property
     def value(self) -> float:
@@ -55,9 +58,15 @@ class Proportion:
         return self.successes / self.n
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The smallest and the largest possible count."""
+        return self.rounded or (self.successes, self.successes)
+
+    @property
     def interval(self) -> Interval:
-        """Its 95% interval (Wilson)."""
-        return wilson(self.successes, self.n)
+        """Its 95% interval (Wilson), from the lowest end for any possible count to the highest."""
+        least, most = self.ends
+        return wilson(least, self.n)[0], wilson(most, self.n)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class Unpaired:
         second: the other number.
         difference: first minus second.
         interval: 95% interval for the difference.
-        p: uncorrected p value of Fisher's exact test.
+        p: uncorrected p value of Fisher's exact test, the largest for all possible counts.
         p_holm: p value corrected for all comparisons of the measure.
     """
 
@@ -124,17 +133,18 @@ def read_published(path: Path) -> list[Proportion]:
                 f"{place}: {row[MODEL]!r} appears twice. If the lines contain different measures, add a 'measure' "
                 "column to distinguish them."
             )
-        found[key] = Proportion(row[MODEL], key[0], _count(place, row, given[0], n), n)
+        found[key] = Proportion(row[MODEL], key[0], *_counts(place, row, given[0], n))
     return list(found.values())
 
 
-def _count(place: str, row: dict[str, str], column: str, n: int) -> int:
+def _counts(place: str, row: dict[str, str], column: str, n: int) -> tuple[int, int, tuple[int, int] | None]:
+    """The count, n, and the smallest and largest count that are printed like this."""
     text = row[column]
     if column == COUNT:
         if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) <= n):
             told = repr(text[:40])
             raise MetadataError(f"{place}: successes is {told}; it must be a whole number from 0 to {TRIALS} = {n}.")
-        return int(text)
+        return int(text), n, None
     try:
         share = printed(text, n, percent=column == PERCENT, line=int(row["line"]))
     except MetadataError as error:
@@ -144,19 +154,28 @@ def _count(place: str, row: dict[str, str], column: str, n: int) -> int:
             f"{place}: {text} is impossible for n = {n}; the nearest possible values are {', '.join(share.nearest)}. "
             "Correct the number."
         )
-    return min(share.counts, key=lambda k: abs(k - share.share * n))
+    return min(share.counts, key=lambda k: abs(k - share.share * n)), n, (min(share.counts), max(share.counts))
 
 
 def compare_published(found: Sequence[Proportion]) -> list[Unpaired]:
     """Compare every model with every other, within each measure."""
-    from scipy.stats import fisher_exact
-
     out = []
     for measure in dict.fromkeys(p.measure for p in found):
         pairs = []
         for a, b in combinations([p for p in found if p.measure == measure], 2):
-            p = float(fisher_exact([[a.successes, a.n - a.successes], [b.successes, b.n - b.successes]]).pvalue)
-            difference, interval = unpaired_difference(a.successes, a.n, b.successes, b.n)
-            pairs.append(Unpaired(a, b, difference, interval, min(p, 1.0), 1.0))
+            ends = [unpaired_difference(x, a.n, y, b.n)[1] for x in a.ends for y in b.ends]
+            interval = (min(low for low, _ in ends), max(high for _, high in ends))
+            pairs.append(Unpaired(a, b, a.value - b.value, interval, _largest_p(a, b), 1.0))
         out += [replace(c, p_holm=p) for c, p in zip(pairs, holm([c.p for c in pairs]), strict=True)]
     return out
+
+
+def _largest_p(a: Proportion, b: Proportion) -> float:
+    """Fisher's p value of the two possible counts that are closest to each other, 1 if the shares may be equal."""
+    from scipy.stats import fisher_exact
+
+    low, high = sorted((a, b), key=lambda one: one.value)
+    x, y = low.ends[1], high.ends[0]
+    if x / low.n >= y / high.n:
+        return 1.0
+    return min(1.0, float(fisher_exact([[x, low.n - x], [y, high.n - y]]).pvalue))
