@@ -12,6 +12,7 @@ from igmu_data.sandbox.packaged import VERSIONS
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import Generations
+from igmu_metrics.metrics._attack_table import units
 from igmu_metrics.sandbox.audit.gather import Evidence
 from igmu_metrics.sandbox.audit.measures import GLUED
 from igmu_metrics.sandbox.audit.mixtures import PARTS, Pool
@@ -72,8 +73,9 @@ def frame(*, prompts: int = 12, seeds: int = 2) -> dict[str, Any]:
             for seed in range(seeds):
                 for name, value in (line | {"seed": seed}).items():
                     columns[name].append(value)
-    columns["source"] = [source or own for source, own in zip(columns["attack_source_id"], columns["id"], strict=True)]
-    return {name: np.asarray(column) for name, column in columns.items()}
+    given = {name: np.asarray(column) for name, column in columns.items()}
+    attacked, source = given["split"] == "adversarial", given["attack_source_id"]
+    return given | {"unit": units(given["id"], np.where(attacked, source, given["id"]))}
 
 
 def seen(
