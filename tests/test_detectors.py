@@ -309,7 +309,7 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is already on line 2"),
         ("path,present\na.png\n", MetadataError, r"line 2: this line has 1 cell, but the header has 2"),
         ("path,present\na.png,yes,no\n", MetadataError, r"line 2: this line has 3 cells"),
-        ("path,present\n,yes\n", MetadataError, r"line 2: the path is empty"),
+        ("path,present\n,yes\n", MetadataError, r"line 2: the image path is empty"),
         ("file,present\na.png,yes\n", MetadataError, r"line 1: .* has 0 columns named 'path'"),
         ("path,path\na.png,b.png\n", MetadataError, r"line 1: .* has 2 columns named 'path'"),
         ("path\na.png\n", MetadataError, r"no column with labels"),
@@ -319,7 +319,7 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         (
             "path,chruch_visible\na.png,yes\n",
             MetadataError,
-            r"'chruch' in column 'chruch_visible' is not a concept of the taxonomy",
+            r"column 'chruch_visible' is unclear, because 'chruch' is not a concept of the taxonomy",
         ),
         ("path,object/church,church_visible\na.png,yes,no\n", MetadataError, r"two columns for 'object/church'"),
         (

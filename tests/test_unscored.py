@@ -150,7 +150,7 @@ def test_matched_images_with_other_seeds_are_refused_too(drawn: Path, seeded: Pa
     (seeded / "prompts.csv").write_text("\n".join(table) + "\n")
     done = igmu("match", seeded, "--config", CONFIG, "--replace")
     assert done.exit_code == 0, done.output
-    assert "They can be scored only if the other model's images have the same seeds" in " ".join(done.output.split())
+    assert "can be scored only if the other model's images have the same seeds" in " ".join(done.output.split())
     with pytest.raises(EmptyInputError, match="has seed 42"):
         by_evaluation(drawn, seeded, tmp_path)
 

@@ -256,7 +256,7 @@ def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
 def test_power_knows_what_a_config_has() -> None:
     church = ("--config", "sandbox.church")
     much = run("power", "--rate", "0.9", "--rate", "0.8", *church)
-    assert "sandbox.church has 56 plain prompts, 125 adversarial prompts made from 55 of them and 66 retain" in much
+    assert "sandbox.church has 56 plain prompts, 125 adversarial prompts made from 55 of them and 66 retain" in " ".join(much.split())
     assert "This is more than the 56 prompts of the config\nWith 5 images each, 92 prompts would be required" in much
     below, above = detectable_difference(0.9, 56, seeds=5)
     assert f"56 prompts with 5 images each can detect: −{below:.3f} or +{above:.3f} or more" in much

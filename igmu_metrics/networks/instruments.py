@@ -125,8 +125,9 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
     value, (low, high) = youden(sens, spec, *((n_sens, n_spec) if counted else ()))  # type: ignore[arg-type]
     if low > 0:
         return ""
-    on = f"from the equivalent of {n_sens:g} independent images with the concept and {n_spec:g} without it"
-    on = on if counted else "as given"
+    on = "as given"
+    if counted:
+        on = f"from the equivalent of {n_sens:g} independent images with the concept and {n_spec:g} without it"
     return (
         f"no verdict can be based on {signed.get('detector', 'the detector')}, because it may agree with people no "
         f"more often than chance does (Youden's J {value:.2f}, 95% interval {low:.2f} to {high:.2f}; sensitivity "

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from igmu_data.numerals import counted
 from igmu_metrics.coverage import by_model, coverages, failed
+from igmu_metrics.images.ways import caution
 from igmu_metrics.report.raters import Raters, between_people, with_people
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import sentence
@@ -46,6 +47,7 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
     threshold = f", threshold {fields['detector.threshold']:g}" if "detector.threshold" in fields else ""
     return [
         Reason("coverage", "Coverage", "\n".join(coverages(view.cards)).removeprefix("Coverage: ")),
+        *([Reason("", "Generation settings", doubt, "caution")] if (doubt := caution(view.cards)) else []),
         *_cautions(view),
         Reason("n", "Images and prompts", "; ".join(_counts(view))),
         Reason("seeds", "Seeds", _seeds(view)),

@@ -91,7 +91,7 @@ class Looks:
             OutOfRangeError: a look outside the plan.
 
         >>> Looks.read("4/11:decided")
-        Looks(look=4, planned=11, rule='decided')
+        Looks(look=4, planned=11, rule='decided', source='')
         """
         found = _NAMED.fullmatch(text)
         if found is None:
