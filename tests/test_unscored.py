@@ -150,7 +150,9 @@ def test_matched_images_with_other_seeds_are_refused_too(drawn: Path, seeded: Pa
     (seeded / "prompts.csv").write_text("\n".join(table) + "\n")
     done = igmu("match", seeded, "--config", CONFIG, "--replace")
     assert done.exit_code == 0, done.output
-    assert "They can be scored only if the other model's images have the same seeds" in " ".join(done.output.split())
+    assert "Such images can be scored only if the other model's images have the same" in " ".join(
+        done.output.split()
+    )
     with pytest.raises(EmptyInputError, match="has seed 42"):
         by_evaluation(drawn, seeded, tmp_path)
 
@@ -159,6 +161,8 @@ def test_other_rows_and_no_images_are_said(tmp_path: Path) -> None:
     one, other = (Generations({"id": [row, row], "seed": [1, 2], "split": ["forget"] * 2}) for row in "ab")
     with pytest.raises(EmptyInputError, match=r"has a row of the original's images: it has rows such as 'a', .* 'b'"):
         require_pairs(one, other, skip=True)
+    with pytest.raises(EmptyInputError, match="has a row of the original's images"):  # not to skip, which is refused
+        require_pairs(one, other)
     for who, pair in (("unlearned", (one.where([]), other)), ("original", (one, other.where([])))):
         with pytest.raises(EmptyInputError, match=f"the {who} model has no image of the prompts and seeds"):
             require_pairs(*pair, skip=True)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from igmu_data.numerals import counted
 from igmu_metrics.coverage import by_model, coverages, failed
+from igmu_metrics.images.ways import caution
 from igmu_metrics.report.raters import Raters, between_people, with_people
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import sentence
@@ -58,11 +59,12 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
 
 
 def _cautions(view: View) -> list[Reason]:
-    """What failed or is missing, even if nothing is, and the notes of the cards."""
+    """What failed or is missing, even if nothing is, in which settings the models may differ, and the cards' notes."""
     several = len(view.cards) > 1
     lost = [f"{card.model}: {text}." if several else sentence(text) for card in view.cards if (text := failed(card))]
     told = by_model(((card.model, sentence(note)) for card in view.cards for note in card.notes), len(view.cards))
-    noted = [f"{models}: {text}" if models else text for text, models in told]
+    doubt = caution(view.cards)
+    noted = [*([doubt] if doubt else []), *(f"{models}: {text}" if models else text for text, models in told)]
     return [
         Reason("", "Failed or missing images", "\n".join(lost) or "None.", "caution failed" if lost else ""),
         *([Reason("", "Notes", "\n".join(noted), "caution")] if noted else []),
