@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_pairs, require_recorded
 from igmu_metrics.images.sequential import of_table, taken
-from igmu_metrics.metrics._contract import columns, failure, left_out, parts, role_of
+from igmu_metrics.metrics._contract import UNSCORED, columns, failure, left_out, parts, role_of
 from igmu_metrics.metrics._rewards import rewarded
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.instruments import MEASURED, Backbone, Detector, InstrumentInfo, require_judge
@@ -47,8 +47,6 @@ from igmu_metrics.settings import Settings, options, unrecorded
 from igmu_metrics.statistics.level import LEVEL, at_level
 
 Advance = Callable[[str, int, int], None]
-UNSCORED: Final = "not scored: "
-"""Beginning of the notes about metrics that a card lacks; they depend on the plugins, not on the images."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,7 @@ class TestCards:
             assert verify(folder / "less.json")[1]
 
     def test_a_wrong_look_is_refused_before_images_are_read(self, folder: Path) -> None:
-        with pytest.raises(OutOfRangeError, match="look 3 of 2"):
+        with pytest.raises(OutOfRangeError, match="interim check 3 of 2"):
             scored(folder, looks="3/2")
 
     def test_models_with_fewer_images_than_their_original_are_verified(self, folder: Path, tmp_path: Path) -> None:
@@ -477,7 +477,7 @@ def test_figures_are_named() -> None:
     made = made.model_copy(update={"scores": {"a": entry, "b": entry}})
     (asked,) = questions(Plan(**PLAN, until="0.05", figures=("a/robustness",)), made)
     assert (asked.figure, asked.parts, asked.settled) == ("a/robustness", ("adversarial",), False)
-    with pytest.raises(InputError, match="several metrics 'robustness': a/robustness, b/robustness"):
+    with pytest.raises(InputError, match="several metrics called 'robustness': a/robustness, b/robustness"):
         questions(Plan(**PLAN, until="0.05", figures=("robustness",)), made)
 
 

@@ -599,7 +599,7 @@ def test_seeds_by_order_are_noted_on_the_scorecard_and_other_seeds_refused_with_
     for seed, other in zip(a.seeds, (3, 4), strict=False):
         text = text.replace(f'"seed": {seed},', f'"seed": {other},')
     path.write_text(text)
-    with pytest.raises(MetadataError, match=r"Its images of this row have the seeds .*\. Use the same for both"):
+    with pytest.raises(EmptyInputError, match=r"has seed 3, 4, .*\. Generate both with the same seeds"):
         list(evaluation.run(folders[0], [folders[1]]))
 
 

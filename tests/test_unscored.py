@@ -17,9 +17,10 @@ from igmu_data.load import bench_rows
 from igmu_metrics import registry
 from igmu_metrics.api import score
 from igmu_metrics.cli import app
-from igmu_metrics.evaluation import UNSCORED, Evaluation, Instruments, scores
+from igmu_metrics.evaluation import Evaluation, Instruments, scores
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.notes import require_pairs
+from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.networks.instruments import InstrumentInfo
 from igmu_metrics.scale import shards
 from igmu_metrics.testing import ConformanceError, check_metric, sample_table
@@ -159,6 +160,8 @@ def test_other_rows_and_no_images_are_said(tmp_path: Path) -> None:
     one, other = (Generations({"id": [row, row], "seed": [1, 2], "split": ["forget"] * 2}) for row in "ab")
     with pytest.raises(EmptyInputError, match=r"has a row of the original's images: it has rows such as 'a', .* 'b'"):
         require_pairs(one, other, skip=True)
+    with pytest.raises(EmptyInputError, match="has a row of the original's images"):  # not to skip, which is refused
+        require_pairs(one, other)
     for who, pair in (("unlearned", (one.where([]), other)), ("original", (one, other.where([])))):
         with pytest.raises(EmptyInputError, match=f"the {who} model has no image of the prompts and seeds"):
             require_pairs(*pair, skip=True)

@@ -255,13 +255,16 @@ def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
 
 def test_power_knows_what_a_config_has() -> None:
     church = ("--config", "sandbox.church")
-    much = run("power", "--rate", "0.9", "--rate", "0.8", *church)
-    assert "sandbox.church has 56 plain prompts, 125 adversarial prompts made from 55 of them and 66 retain" in " ".join(much.split())
-    assert "This is more than the 56 prompts of the config\nWith 5 images each, 92 prompts would be required" in much
+    much = " ".join(run("power", "--rate", "0.9", "--rate", "0.8", *church).split())
+    assert "sandbox.church has 56 plain prompts, 125 adversarial prompts made from 55 of them and 66 retain" in much
+    assert "This is more than the 56 prompts of the config With 5 images each, 92 prompts would be required" in much
     below, above = detectable_difference(0.9, 56, seeds=5)
     assert f"56 prompts with 5 images each can detect: −{below:.3f} or +{above:.3f} or more" in much
-    some = run("power", "--rate", "0.9", "--rate", "0.6", "--seeds", "2", *church)
+    some = " ".join(run("power", "--rate", "0.9", "--rate", "0.6", "--seeds", "2", *church).split())
     assert "rounds 1 to 5: igmu run --protocol 5 --seeds-per-row 2" in some
+    several = run("power", "--rate", "0.9", "--rate", "0.6", "--config", "sandbox")
+    assert "These prompts are in rounds 1 to" in several
+    assert "igmu run" not in several, "which refuses a config of several concepts"
     rows = [r for r in bench_rows("sandbox.church").values() if (r.split, r.probe) == ("forget", "direct")]
     assert sum(r.round <= 4 for r in rows) < 25 <= sum(r.round <= 5 for r in rows)
     assert "Showing that 0 is below 0.1 requires 35 prompts" in run("power", "--rate", "0", "--bound", "0.1", *church)

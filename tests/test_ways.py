@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from igmu_data.errors import IncomparableError
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
+from igmu_metrics.cli._common import tell_cards
 from igmu_metrics.images.layouts import of_listed, settings_of
 from igmu_metrics.images.notes import generated
 from igmu_metrics.images.ways import caution, differing
@@ -100,6 +101,19 @@ def test_pages_and_summaries_say_it(cards: dict[str, Scorecard]) -> None:
         forget_scores([esd, fifty]).caption
     )
     assert unlike([esd, fifty])["forget_score"] == {"steps": ["16", "50"]}
+
+
+def test_a_conflict_is_the_last_note_to_be_dropped(
+    cards: dict[str, Scorecard], capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [cards["esd"], made(cards["uce"], FIFTY)]
+    assert any(
+        "Do not compare esd and uce" in line for line in brief.lines(both, room=len(brief.lines(both, room=0)) + 1)
+    )
+    tell_cards(both, [None, None], then=["igmu", "report"])
+    assert "igmu report" not in capsys.readouterr().out, "which refuses them"
+    tell_cards([cards["esd"], made(cards["uce"], None)], [None, None], then=["igmu", "report"])
+    assert "igmu report" in capsys.readouterr().out
 
 
 def test_a_leaderboard_shows_them_in_separate_tables(cards: dict[str, Scorecard]) -> None:

@@ -103,8 +103,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "models-without-a-pair",
         "igmu_metrics/images/notes.py",
-        "    if not len(table):\n        raise EmptyInputError(_unpaired",
-        "    if len(table) < 0:\n        raise EmptyInputError(_unpaired",
+        "    if not set(unlearned.keys) & set(original.keys):  # first",
+        "    if False:  # first",
         _UNSCORED,
         "images all of whose seeds are wrong are measured for hours",
     ),

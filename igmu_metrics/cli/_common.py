@@ -394,7 +394,7 @@ def tell_cards(
         cards: the new scorecards.
         files: the file of each, None if it was not written.
         report: the report page about them.
-        then: the words of the command to run next.
+        then: the words of the command to run next, which shows the cards together.
         more: further lines to print at the end.
         verbose: print all metrics, in tables.
 
@@ -403,6 +403,7 @@ def tell_cards(
     """
     from igmu_data.media import shell
     from igmu_metrics.cli._card_answers import Card, Scored
+    from igmu_metrics.images.ways import conflict
     from igmu_metrics.report import brief
     from igmu_metrics.report import terminal as tables
 
@@ -412,7 +413,7 @@ def tell_cards(
     if places:
         where = f"scorecard: {places[0]}" if len(places) == 1 else f"scorecards: {', '.join(map(str, folders))}"
         ending.append(f"{where}{'' if verbose else ' (all metrics: --verbose)'}")
-    if then:
+    if then and not conflict(cards):  # igmu report would refuse them
         ending.append(f"report: {shell(then)}")
     if verbose:
         for config in dict.fromkeys(card.config for card in cards):

@@ -92,6 +92,7 @@ def power(
 ) -> Powered:
     """Estimate, from scorecards or assumed rates, how many prompts and images a comparison needs, and how much time and
     money it takes (hours, euros)."""
+    from igmu_data.configs import config_target
     from igmu_data.errors import InputError
     from igmu_metrics.verdict.planning import Gpu
 
@@ -115,7 +116,8 @@ def power(
     how: dict[str, Any] = {"seed_correlation": seed_correlation, "power": chance, "alpha": alpha}
     how["comparisons"] = comparisons
     rows = None if config is None else _rows(config, bench, revision)
-    return _assumed(rate or [], bound, prompts, seeds, model_correlation, how, rows, gpus, looks)
+    concept = config is not None and config_target(config) is not None  # only these can be run
+    return _assumed(rate or [], bound, prompts, seeds, model_correlation, how, rows, gpus, looks, concept)
 
 
 def _assumed(
@@ -128,8 +130,9 @@ def _assumed(
     rows: Sequence[Row] | None,
     gpus: Sequence[Gpu],
     looks: int,
+    concept: bool,
 ) -> Powered:
-    """The plan for assumed rates; `rows` are the prompts that a config has for them."""
+    """The plan for assumed rates; `rows` are the prompts of a config; `igmu run` accepts it only of one `concept`."""
     from igmu_data.errors import InputError
     from igmu_data.schema import SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Powered, Reach
@@ -174,8 +177,11 @@ def _assumed(
                 say(f"With {SEEDS_PER_ROW} images each, {counted(fewer, 'prompt')} would be required")
         elif needed is not None:
             rounds = sorted(row.round for row in rows)[needed - 1]
-            run = f"igmu run --protocol {rounds} --seeds-per-row {seeds}"
-            say(f"These prompts are in rounds 1 to {rounds}: {run} also generates the other prompts of these rounds")
+            told = f"These prompts are in rounds 1 to {rounds}"
+            if concept:
+                told += f": igmu run --protocol {rounds} --seeds-per-row {seeds} also generates the other prompts of "
+                told += "these rounds"
+            say(told)
         planned += [(most, SEEDS_PER_ROW)] if bound is None else []
     for n, each in planned:
         for value in rates:

@@ -80,11 +80,15 @@ def caution(cards: Sequence[Card]) -> str:
     pairs = [(a, b) for a, b in combinations(cards, 2) if a.config == b.config]
     if several and any(set(a.generations.keys) != set(b.generations.keys) for a, b in pairs):
         said += [f"The setting {name} differs between prompts and was not compared." for name in several]
-    if unlike := next(((a, b) for a, b in pairs if differing(a, b)), None):
-        a, b = unlike
-        what = listed(differing(a, b))
-        said.append(f"Do not compare {a.model} and {b.model}, because their settings differ ({what}).")
-    return " ".join(said)
+    return " ".join([*filter(None, [conflict(cards)]), *said])
+
+
+def conflict(cards: Sequence[Card]) -> str:
+    """Which two cards of one config must not be compared, with the settings that differ; "" if there are none."""
+    for a, b in combinations(cards, 2):
+        if a.config == b.config and (found := differing(a, b)):
+            return f"Do not compare {a.model} and {b.model}, because their settings differ ({listed(found)})."
+    return ""
 
 
 def _several(*values: str) -> bool:

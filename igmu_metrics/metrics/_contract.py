@@ -12,6 +12,8 @@ from igmu_metrics.contract import PARTS, Metric, MetricInfo, one_line
 from igmu_metrics.generations import COLUMNS, ORIGINAL, Generations, column
 
 # For each column, the role of what computes it.
+UNSCORED: Final = "not scored: "
+"""Beginning of the notes about metrics that a card lacks; they depend on the plugins, not on the images."""
 BEHIND: Final = {
     "probability": "detector",
     "present": "detector",

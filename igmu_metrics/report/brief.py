@@ -16,7 +16,8 @@ from typing import Final
 from igmu_data.media import visible
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
-from igmu_metrics.images.ways import caution
+from igmu_metrics.images.ways import caution, conflict
+from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.wording import DEGREES, NO_VERDICT, cautious, cured
 from igmu_metrics.scorecard import Figure, Scorecard
@@ -172,6 +173,10 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
     def note(text: str, card: Scorecard) -> None:
         found.setdefault(text, []).append(card.model)
 
+    doubt = f"note: {caution(cards)}"
+    if conflict(cards):  # it makes the numbers side by side wrong, so it is never the note that is dropped
+        for card in cards:
+            note(doubt, card)
     for card in cards:
         if card.unfounded:
             note(f"no verdict: {card.unfounded}", card)
@@ -186,12 +191,15 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
     for card in cards:
         if card.failures:
             note(f"failed: {counted(len(card.failures), 'image')}, such as {card.failures[0]}", card)
+        for text in card.notes:
+            if text.startswith(UNSCORED):
+                note(f"note: {text}", card)
     for card in cards:
         if part := _uncovered(card):
             note(part, card)
-    if doubt := caution(cards):
+    if caution(cards):
         for card in cards:
-            note(f"note: {doubt}", card)
+            note(doubt, card)
     for card in cards:
         for text in card.notes:
             note(f"note: {text}", card)

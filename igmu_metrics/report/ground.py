@@ -47,7 +47,6 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
     threshold = f", threshold {fields['detector.threshold']:g}" if "detector.threshold" in fields else ""
     return [
         Reason("coverage", "Coverage", "\n".join(coverages(view.cards)).removeprefix("Coverage: ")),
-        *([Reason("", "Generation settings", doubt, "caution")] if (doubt := caution(view.cards)) else []),
         *_cautions(view),
         Reason("n", "Images and prompts", "; ".join(_counts(view))),
         Reason("seeds", "Seeds", _seeds(view)),
@@ -60,11 +59,12 @@ def ground(view: View, people: Raters | None = None, detectors: Sequence[str] = 
 
 
 def _cautions(view: View) -> list[Reason]:
-    """What failed or is missing, even if nothing is, and the notes of the cards."""
+    """What failed or is missing, even if nothing is, in which settings the models may differ, and the cards' notes."""
     several = len(view.cards) > 1
     lost = [f"{card.model}: {text}." if several else sentence(text) for card in view.cards if (text := failed(card))]
     told = by_model(((card.model, sentence(note)) for card in view.cards for note in card.notes), len(view.cards))
-    noted = [f"{models}: {text}" if models else text for text, models in told]
+    doubt = caution(view.cards)
+    noted = [*([doubt] if doubt else []), *(f"{models}: {text}" if models else text for text, models in told)]
     return [
         Reason("", "Failed or missing images", "\n".join(lost) or "None.", "caution failed" if lost else ""),
         *([Reason("", "Notes", "\n".join(noted), "caution")] if noted else []),

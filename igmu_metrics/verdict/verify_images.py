@@ -18,10 +18,11 @@ from igmu_data.files import sha256
 from igmu_data.progress import Advance
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Signature
-from igmu_metrics.evaluation import UNSCORED, Evaluation
+from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images import reference
 from igmu_metrics.images.layouts import Model, find
+from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.looks import Looks
