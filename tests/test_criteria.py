@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from igmu_data.errors import EmptyInputError, IncomparableError, InputError
 from igmu_metrics.cli import app
 from igmu_metrics.scorecard import Figure, Scorecard, card_files, write
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import paper
 from igmu_metrics.verdict.criteria import Criterion, Outcome, check, figures, full_name, overall, parsed
 from igmu_metrics.verdict.verify import read_all
@@ -400,6 +401,18 @@ def test_every_rate_has_its_n_and_the_raw_one_is_corrected(cards: dict[str, Scor
     alone = paper.table([cards["esd"]]).splitlines()
     at = next(at for at, line in enumerate(alone) if line.startswith("orig"))
     assert alone[at + 2].endswith(r") &  &  &  &  &  \\")
+
+
+def test_the_footnote_says_that_a_run_could_stop_at_several_checks(cards: dict[str, Scorecard]) -> None:
+    fields = Looks(2, 3, "decided").fields
+    checked = {
+        name: entry.model_copy(update={"signature": {**entry.signature, **fields}})
+        for name, entry in cards["esd"].scores.items()
+    }
+    text = paper.table([cards["esd"].model_copy(update={"scores": checked})])
+    assert "repeated confidence intervals (Jennison and Turnbull)" in text
+    assert "(esd: check 2 of at most 3)" in text
+    assert "repeated" not in paper.table([cards["esd"]])
 
 
 def test_an_aspect_without_a_number_or_interval_has_a_reason_below_the_table(cards: dict[str, Scorecard]) -> None:

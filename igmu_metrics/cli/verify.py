@@ -183,6 +183,7 @@ def _problems(
         say(*lost)
     elif found is not None:
         n = f"{counted(len(found.scores), 'score')} of {counted(len(found.generations), 'generation')}"
+        n = f"{found.model} on {found.config}: {n}"
         same = ", and scoring the images again gave the same lines, values and signatures" if again else ""
         say(f"{path}: the scorecard is consistent{same} ({n}).", *coverages([found]), *lost)
         if not again:

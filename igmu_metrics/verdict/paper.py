@@ -20,6 +20,7 @@ from igmu_metrics.coverage import coverages, covering
 from igmu_metrics.images.ways import caution
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, number, value_of
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.compare import agreed, require_comparable
 from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, line, tabular
@@ -310,9 +311,21 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     ]
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
     return (
-        f"$n$: {counted}. {_failed(cards)}Brackets: 95\\% intervals over prompts. Detector: {detector}"
+        f"$n$: {counted}. {_failed(cards)}Brackets: {_intervals(cards)}. Detector: {detector}"
         f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
         f"in the scorecards {hashes}."
+    )
+
+
+def _intervals(cards: Sequence[Scorecard]) -> str:
+    """What the intervals are; those of a run that was checked several times are wider, and say so."""
+    looks = [(card.model, look) for card in cards if (look := Looks.of(card)) is not None]
+    if not looks:
+        return "95\\% intervals over prompts"
+    each = ", ".join(f"{escaped(model)}: check {look.look} of at most {look.planned}" for model, look in looks)
+    return (
+        "95\\% intervals over prompts, which are repeated confidence intervals (Jennison and Turnbull) where a run "
+        f"could stop at several checks ({each})"
     )
 
 
