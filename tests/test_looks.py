@@ -401,6 +401,8 @@ class TestStopping:
         assert fake.unsettled == []
         assert str(Looks.of(card)) == "3/11:decided:conditional_unlearning_accuracy>=0.8+robustness<=0.5"
         assert "robustness 0.50 [0.40, 0.90] <= 0.5 (not settled)" in fake.lines[0]
+        assert ">= 0.8 (met)" in fake.lines[1]
+        assert "<= 0.5 (not met)" in fake.lines[2]
         outcomes = [one.outcome for one in check([card], bounds_of(bounds["min"], bounds["max"]))]
         assert outcomes == [Outcome.MET, Outcome.NOT_MET]
 

@@ -312,12 +312,12 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
 
     def question(name: str, label: str, bound: Criterion | None = None) -> Question:
         figure = found.get(name)
+        text = f"{label} {formatted(figure)}"
         if bound is None:
-            known = settled(figure, str(plan.until))
-        else:
-            known = figure is not None and bound.outcome(name, figure) is not Outcome.UNDECIDED
-        text = f"{label} {formatted(figure)}{'' if bound is None else f' {bound}'}"
-        return Question(name, _parts(card, name), known, text)
+            return Question(name, _parts(card, name), settled(figure, str(plan.until)), text)
+        outcome = Outcome.UNDECIDED if figure is None else bound.outcome(name, figure)
+        known = outcome is not Outcome.UNDECIDED
+        return Question(name, _parts(card, name), known, f"{text} {bound}{f' ({outcome})' if known else ''}")
 
     if bounds := plan.bounds:
         return [question(usable(card.scores, bound, where), bound.name, bound) for bound in bounds]
