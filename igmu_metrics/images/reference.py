@@ -276,7 +276,7 @@ def _require_possible(table: Generations, facts: Mapping[str, Any], path: Path) 
         if known.pattern and not all(re.fullmatch(known.pattern, v) for v in values.tolist()):
             raise MetadataError(f"{path}: {name} contains an invalid hash. {_AGAIN}")
     if np.char.startswith(table["status"], FAILED).any():
-        raise MetadataError(f"{path} contains an entry for an image of the original that could not be read. {_AGAIN}")
+        raise MetadataError(f"{path} contains an entry for an unreadable image of the original model. {_AGAIN}")
     if contents(table.keys, table["sha256"].tolist()) != facts["contents"]:
         raise ChecksumError(f"{path}: the listed images do not match the recorded hash of all images. {_AGAIN}")
 
