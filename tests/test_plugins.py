@@ -698,8 +698,7 @@ def test_a_package_that_was_installed(environment: Path, drawn: Path, tmp_path: 
     good = igmu(environment, "verify", out)
     assert good.returncode == 0, good.stdout + good.stderr
     assert re.findall(r"note: (.*)", good.stdout) == [  # nothing of the plugin's metric, which was computed again
-        "the images were not scored again; to check the lines and everything else, use --images DIR and "
-        "--original-images DIR"
+        "the images were not scored again; for a full check, use --images DIR and --original-images DIR"
     ]
     recomputed, rest = good.stdout.split("recomputed from its lines: ")[1].split("not recomputed: ")
     assert "agreement" in recomputed

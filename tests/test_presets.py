@@ -267,7 +267,7 @@ class TestPrecedence:
         other = model("schnell", 4, 0.0, 1024, 1024)
         assert settled_alike([ASKED], {"original": one, "mine": same}) == settled([ASKED], one)
         message = (
-            r"church: mine would generate images with steps 4, guidance 0, 1024×1024 \(schnell\), but original with "
+            r"church: mine would generate images with steps 4, guidance 0, 1024×1024 \(schnell\), whereas original would use "
             r"steps 50, guidance 3\.5, .*--steps"
         )
         with pytest.raises(InputError, match=message):

@@ -446,7 +446,7 @@ def test_a_forged_quality_is_listed_as_not_recomputed(tmp_path: Path) -> None:
     assert "forget_score (forgetting, robustness," in known
     assert "frechet, forget_score (forget_score, quality_within," in rest
     assert " quality, n_unclear, interval for preservation," in rest
-    assert rest.endswith("to check the lines and everything else, use --images DIR and --original-images DIR")
+    assert rest.endswith("for a full check, use --images DIR and --original-images DIR")
     (answer,) = json.loads(CliRunner().invoke(app, ["verify", str(path), "--json"]).output)["result"]["files"]
     names = {name.partition(" (")[0] for name in answer["recomputed"] + answer["not_recomputed"]}
     assert names == own.scores.keys()

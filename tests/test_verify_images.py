@@ -124,7 +124,7 @@ def test_what_is_left_to_believe_is_said(folder: Path, labels: str) -> None:
     alone = CliRunner().invoke(app, ["verify", str(card)], catch_exceptions=False).output
     alone = " ".join(alone.split())
     assert "the scorecard is consistent (" in alone
-    assert alone.endswith("to check the lines and everything else, use --images DIR and --original-images DIR")
+    assert alone.endswith("for a full check, use --images DIR and --original-images DIR")
     arguments = ["--images", folder / "forgetful", "--original-images", folder / "original", "--detector", labels]
     done = CliRunner().invoke(app, ["verify", str(card), *map(str, arguments)], catch_exceptions=False).output
     done = " ".join(done.split())

@@ -191,10 +191,7 @@ def _problems(
                 say(f"recomputed from its lines: {shortly(known, rest)}")
             if rest:
                 say(f"not recomputed: {shortly(rest, known)}")
-            say(
-                "note: the images were not scored again; to check the lines and everything else, use --images DIR and "
-                "--original-images DIR"
-            )
+            say("note: the images were not scored again; for a full check, use --images DIR and --original-images DIR")
         say(*(f"note: {note}" for note in unchecked))
     told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (found is None)
     return Problems(path, told, [*lost, *open_, *unchecked], again, known, rest)

@@ -148,9 +148,9 @@ def settled_alike(
         for mine, theirs in zip(settled(requests, other, **options), wanted, strict=True):
             if mine != theirs:
                 raise InputError(
-                    f"{what + ': ' if what else ''}{name} would generate images with {mine} ({mine.by}), but {first} "
-                    f"with {theirs} ({theirs.by}), and such images cannot be compared. Set steps, guidance scale and "
-                    "size yourself (--steps, --guidance-scale, --size of 'igmu generate' and 'igmu run')."
+                    f"{what + ': ' if what else ''}{name} would generate images with {mine} ({mine.by}), whereas "
+                    f"{first} would use {theirs} ({theirs.by}); these images could not be compared. Set steps, "
+                    "guidance scale and size explicitly (--steps, --guidance-scale, --size of 'igmu generate' and 'igmu run')."
                 )
     for pipeline in pipelines.values():
         pipeline.require([r.prompt for r in requests], wanted)
