@@ -267,8 +267,8 @@ class TestPrecedence:
         other = model("schnell", 4, 0.0, 1024, 1024)
         assert settled_alike([ASKED], {"original": one, "mine": same}) == settled([ASKED], one)
         message = (
-            r"church: mine would generate images with steps 4, guidance 0, 1024×1024 \(schnell\), whereas original would use "
-            r"steps 50, guidance 3\.5, .*--steps"
+            r"church: mine would generate images with steps 4, guidance 0, 1024×1024 \(schnell\), whereas original "
+            r"would use steps 50, guidance 3\.5, .*--steps"
         )
         with pytest.raises(InputError, match=message):
             settled_alike([ASKED], {"original": one, "mine": other}, "church")
@@ -354,7 +354,7 @@ class TestGenerating:
         assert isinstance(refused.exception, InputError)
         assert "object.church: mine would generate images with steps 50, guidance 7.5, 64×64" in str(refused.exception)
         attack = AttackRun(str(other), str(first), "pez", "object.church", device="cpu")
-        with pytest.raises(InputError, match=r"other would generate .* 64×64 .*, but pipeline with .* 32×32"):
+        with pytest.raises(InputError, match=r"other would generate .* 64×64 .*, whereas pipeline would use .* 32×32"):
             attack.run(tmp_path / "attack")
         done = dry(str(other), "--size", "24", "--guidance-scale", "3")
         told = " ".join(done.output.split())

@@ -86,8 +86,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "looks-bound-met-only",
         _LOOKING,
-        "bound.outcome(name, figure) is not Outcome.UNDECIDED",
-        "bound.outcome(name, figure) is Outcome.MET",
+        "known = outcome is not Outcome.UNDECIDED",
+        "known = outcome is Outcome.MET",
         _TESTS,
         "a model that is known to miss a bound is run to the end of the corpus",
     ),

@@ -150,7 +150,8 @@ def settled_alike(
                 raise InputError(
                     f"{what + ': ' if what else ''}{name} would generate images with {mine} ({mine.by}), whereas "
                     f"{first} would use {theirs} ({theirs.by}); these images could not be compared. Set steps, "
-                    "guidance scale and size explicitly (--steps, --guidance-scale, --size of 'igmu generate' and 'igmu run')."
+                    "guidance scale and size explicitly (--steps, --guidance-scale, --size of 'igmu generate' and "
+                    "'igmu run')."
                 )
     for pipeline in pipelines.values():
         pipeline.require([r.prompt for r in requests], wanted)
