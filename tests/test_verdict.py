@@ -268,6 +268,8 @@ def test_power_knows_what_a_config_has() -> None:
     rows = [r for r in bench_rows("sandbox.church").values() if (r.split, r.probe) == ("forget", "direct")]
     assert sum(r.round <= 4 for r in rows) < 25 <= sum(r.round <= 5 for r in rows)
     assert "Showing that 0 is below 0.1 requires 35 prompts" in run("power", "--rate", "0", "--bound", "0.1", *church)
+    with pytest.raises(InputError, match="--bench x has no effect without --config"):
+        run("power", "--rate", "0.9", "--rate", "0.6", "--bench", "x")
     with pytest.raises(InputError, match="--seeds is 6, but the config has 5 seeds per prompt"):
         run("power", "--rate", "0.9", "--rate", "0.6", "--seeds", "6", *church)
     with pytest.raises(InputError, match="Specify one rate for a --bound"):

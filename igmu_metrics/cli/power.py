@@ -106,6 +106,9 @@ def power(
         raise InputError(
             f"--euros-per-hour {euros_per_hour:g} is given without --seconds-per-image. Specify both, or use --gpu."
         )
+    for flag, value in (("--bench", bench), ("--revision", revision)):
+        if value is not None and config is None:
+            raise InputError(f"{flag} {value} has no effect without --config. Add --config, or leave out {flag}.")
     gpus = [Gpu.read(text) for text in gpu or ()]
     gpus += [] if seconds_per_image is None else [Gpu("", seconds_per_image, euros_per_hour)]
     if cards:
