@@ -249,7 +249,7 @@ class TestRefused:
                 MetadataError,
                 "a value that is not finite",
             ),
-            (lambda t, f: t.with_columns(status=["failed: x"] * len(t)), True, MetadataError, "could not be read"),
+            (lambda t, f: t.with_columns(status=["failed: x"] * len(t)), True, MetadataError, "unreadable image"),
             (lambda t, f: t.without("probability"), True, MetadataError, "does not contain probability"),
             (lambda t, f: t.with_columns(surprise=["x"] * len(t)), True, MetadataError, "'surprise' is not a column"),
             (lambda t, f: f.update(reference=9) or t, True, MetadataError, "its format is 9"),
