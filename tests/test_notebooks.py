@@ -37,9 +37,9 @@ SAYS: dict[str, tuple[str, ...]] = {
     ),
     "02_score_your_model": (
         "2 models, sandbox.church 54 prompts: 216 images",
-        "forgetting 0.95 [0.73, 0.99]",
+        "forgetting 0.95 [0.72, 0.99]",
         "object/church True False",
-        "conditional_unlearning_accuracy 0.95 0.73 0.99 10 20",
+        "conditional_unlearning_accuracy 0.95 0.72 0.99 10 20",
         "truncated after 100 bytes",
         "failed: 1 image",
     ),
@@ -51,7 +51,7 @@ SAYS: dict[str, tuple[str, ...]] = {
     ),
     "04_score_your_images": (
         "mine/esd/metadata.jsonl: matched 54 of 54 images",
-        "robustness 0.95 [0.62, 1.00]",
+        "robustness 0.95 [0.60, 1.00]",
         # 6 of the 7 judged; 2 of 8 of the original's lack it; 4 of the 5 judged where the original has it
         "unlearning_accuracy 0.857 0.487 0.974 7",
         "original_unlearning_accuracy 0.250",
