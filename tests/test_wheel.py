@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from own_concept import SIBLING
+from own_concept import SIBLING, replaced
 from timeless import timeless
 
 from igmu_data.sandbox.packaged import VERSIONS
@@ -76,8 +76,7 @@ def test_it_works_outside_of_the_repository(igmu: Path, tmp_path: Path) -> None:
 def test_a_concept_of_ones_own_needs_no_repository(igmu: Path, tmp_path: Path) -> None:
     run(igmu, "concept", "new", "object/zeppelin", cwd=tmp_path)
     file = tmp_path / "concepts" / "object" / "zeppelin.toml"
-    with file.open("a", encoding="utf-8") as handle:
-        handle.write(SIBLING)
+    file.write_text(replaced(file.read_text(encoding="utf-8")) + SIBLING, encoding="utf-8")
     told = run(igmu, "concept", "check", str(file), cwd=tmp_path)
     assert "no problems found; 194 rows" in " ".join(told.split())
     run(igmu, "build", "--concepts", "concepts", "--out", "bench", cwd=tmp_path)
