@@ -45,6 +45,7 @@ from igmu_metrics.networks.store import Store, open_store
 from igmu_metrics.networks.texts import cut, embedded
 from igmu_metrics.settings import Settings, options, unrecorded
 from igmu_metrics.statistics.level import LEVEL, at_level
+from igmu_metrics.statistics.looks import Looks
 
 Advance = Callable[[str, int, int], None]
 
@@ -142,6 +143,7 @@ class Evaluation(Settings):
                 "include_none and include_target_styled require the 'unlearncanvas' layout, but the layout is "
                 f"{self.layout!r}."
             )
+        Looks.given(self.looks)  # also without a model whose folder records its looks
         target, rows = self.target(), self.rows()
         named = models(original, unlearned)
         for model in named:
