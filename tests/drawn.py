@@ -42,6 +42,12 @@ def draw(folder: Path, rows: Sequence[Row]) -> None:
     _draw(folder, _chosen(rows))
 
 
+def draw_few(folder: Path, rows: Sequence[Row]) -> None:
+    """The same on two prompts to forget and two to retain."""
+    forget, retain = ([r for r in rows if r.split == split] for split in ("forget", "retain"))
+    draw(folder, [*forget[:4], *retain[:8]])
+
+
 def _chosen(rows: Sequence[Row]) -> list[Row]:
     """Some forget rows, what attacks them, and some of every probe of the retain rows."""
     forget = [r for r in rows if r.split == "forget"][::3]

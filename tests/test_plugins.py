@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn import draw
+from drawn import draw_few
 from typer.testing import CliRunner
 
 from igmu_data.errors import InputError, PluginError, UnknownDetectorError
@@ -73,9 +73,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images of two prompts to forget and two to retain."""
     folder = tmp_path_factory.mktemp("drawn")
-    rows = list(bench_rows(CONFIG).values())
-    forget, retain = ([r for r in rows if r.split == split] for split in ("forget", "retain"))
-    draw(folder, [*forget[:4], *retain[:8]])
+    draw_few(folder, list(bench_rows(CONFIG).values()))
     return folder
 
 

@@ -10,20 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import settings_of
+from igmu_metrics.statistics.looks import Scored
 
 _SEVERAL: Final = re.compile(r"\d+ values")
 
 
-class _Entry(Protocol):
-    @property
-    def signature(self) -> Mapping[str, Any]: ...
-
-
-class Card(Protocol):
+class Card(Scored, Protocol):
     """The part of a scorecard that is needed to find out how its images were generated."""
 
     @property
@@ -33,10 +29,6 @@ class Card(Protocol):
     @property
     def config(self) -> str:
         """What it was scored on."""
-
-    @property
-    def scores(self) -> Mapping[str, _Entry]:
-        """Its scores, all of which are signed alike."""
 
     @property
     def generations(self) -> Generations:

@@ -126,9 +126,7 @@ def rows(
         original_present=original_present,
         budgets=budgets,
     )
-    source_list = [None] * n if source_ids is None else list(source_ids)
-    no_source = np.asarray([s is None for s in source_list], dtype=np.bool_)
-    sources = validation.texts("source_ids", ["-" if s is None else s for s in source_list])
+    sources = validation.texts("source_ids", [None] * n if source_ids is None else source_ids, optional=True)
     seen = validation.decisions("present", present, threshold)
     before = None if original_present is None else validation.decisions("original_present", original_present, threshold)
     attacked: dict[str, Any] = {
@@ -136,14 +134,13 @@ def rows(
         "seed": validation.whole_numbers("seeds", seeds),
         "split": np.full(n, "adversarial"),
         "attack_family": validation.texts("attack_families", attack_families),
-        "attack_source_id": np.where(no_source, "", sources),
+        "attack_source_id": sources,
         "present": seen,
     }
     if before is not None:
         attacked["present_original"] = before
     if budgets is not None:
-        spent = validation.texts("budgets", ["-" if b is None else b for b in budgets])
-        attacked["budget"] = np.where([b is None for b in budgets], "", spent)
+        attacked["budget"] = validation.texts("budgets", budgets, optional=True)
     validation.constant_within(
         attacked["id"], attack_families=attacked["attack_family"], source_ids=attacked["attack_source_id"]
     )
@@ -167,7 +164,7 @@ def rows(
             plain_original_present=plain_original_present,
         )
         plain_id = validation.texts("plain_ids", plain_ids)
-        lost = np.flatnonzero(~no_source & ~np.isin(attacked["attack_source_id"], plain_id))
+        lost = np.flatnonzero((sources != "") & ~np.isin(sources, plain_id))
         if lost.size:
             raise UnknownIdError(
                 f"source_ids[{lost[0]}] is {str(attacked['attack_source_id'][lost[0]])!r}, which is not in "

@@ -192,9 +192,7 @@ def rows(
         "present_original": validation.decisions("original_present", original_present, threshold),
     }
     if source_ids is not None:
-        named = np.array([source is not None for source in source_ids]) & attacked
-        sources = validation.texts("source_ids", ["-" if source is None else source for source in source_ids])
-        columns["attack_source_id"] = np.where(named, sources, "")
+        columns["attack_source_id"] = np.where(attacked, validation.texts("source_ids", source_ids, optional=True), "")
         validation.constant_within(columns["id"], source_ids=columns["attack_source_id"])
     require_spelled("own_concepts", set(columns["own_concept"].tolist()), known_ids())
     validation.unique_keys(id=columns["id"], seed=columns["seed"])

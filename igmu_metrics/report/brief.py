@@ -173,10 +173,10 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
     def note(text: str, card: Scorecard) -> None:
         found.setdefault(text, []).append(card.model)
 
-    doubt = f"note: {caution(cards)}"
+    doubt = caution(cards)
     if conflict(cards):  # it makes the numbers side by side wrong, so it is never the note that is dropped
         for card in cards:
-            note(doubt, card)
+            note(f"note: {doubt}", card)
     for card in cards:
         if card.unfounded:
             note(f"no verdict: {card.unfounded}", card)
@@ -197,9 +197,9 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
     for card in cards:
         if part := _uncovered(card):
             note(part, card)
-    if caution(cards):
+    if doubt:
         for card in cards:
-            note(doubt, card)
+            note(f"note: {doubt}", card)
     for card in cards:
         for text in card.notes:
             note(f"note: {text}", card)

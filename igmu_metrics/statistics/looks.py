@@ -49,7 +49,7 @@ class _Entry(Protocol):
 
 
 class Scored(Protocol):
-    """The part of a scorecard that is needed to find out which look it is."""
+    """The part of a scorecard that is needed to read what its scores are signed with."""
 
     @property
     def scores(self) -> Mapping[str, _Entry]:

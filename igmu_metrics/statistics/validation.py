@@ -78,16 +78,18 @@ def as_list(name: str, values: Any, *, ordered: bool = True) -> Any:
     return [None if type(value).__name__ in ("NAType", "NaTType") else value for value in found]
 
 
-def texts(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-    """(n,) ids as strings: non-empty strings or whole numbers.
+def texts(name: str, values: Sequence[Any] | npt.NDArray[Any], *, optional: bool = False) -> npt.NDArray[np.str_]:
+    """(n,) ids as strings: non-empty strings or whole numbers; if `optional`, "" for None.
 
     Raises:
         InputError: an entry that is empty or neither a string nor a whole number.
     """
     for at, value in enumerate(values):
+        if optional and value is None:
+            continue
         if isinstance(value, bool) or not isinstance(value, str | int | np.integer) or value == "":
             raise InputError(f"{name}[{at}] is {_quote(value)}; it must be a non-empty string or a whole number.")
-    return np.asarray([str(value) for value in values], dtype=np.str_)
+    return np.asarray(["" if value is None else str(value) for value in values], dtype=np.str_)
 
 
 def whole_numbers(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
