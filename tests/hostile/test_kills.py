@@ -48,7 +48,8 @@ def wait(number, pid, begun, after):
     if timer: timer.start()
     status = os.waitpid(pid, 0)[1]
     if timer: timer.cancel()
-    print(json.dumps([number, os.waitstatus_to_exitcode(status), time.monotonic() - begun]), flush=True)
+    # One write a line: print makes two, and lines of two threads would run into one.
+    os.write(1, (json.dumps([number, os.waitstatus_to_exitcode(status), time.monotonic() - begun]) + "\\n").encode())
 
 print("ready", flush=True)
 for line in sys.stdin:
