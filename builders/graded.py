@@ -1,4 +1,4 @@
-"""`python -m builders.graded`: real models between the packaged versions, in steps, drawn and scored; it resumes.
+"""`python -m builders.graded`: real models between the packaged versions, in steps, generated and scored; it resumes.
 
 What construction says of them is an order within each kind, more of the same, and no number; the virtual models of
 `igmu audit` have numbers. They stay out of the wheel: each is made anew in memory from packaged weights.
@@ -13,6 +13,8 @@ What construction says of them is an order within each kind, more of the same, a
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +23,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from builders.graded_page import Step, page
 from builders.sandbox.versions import ESD_STEPS
 from builders.unlearning import collapse, esd, uce
 from igmu_data.errors import exits_on_error
@@ -121,24 +124,25 @@ def pipeline(one: Graded, original: Pipeline) -> Pipeline:
     return Pipeline(f"graded:{one.name}", f"{original.revision} {one.name}", original.device, original.dtype, load)
 
 
-def make(work: Path, slug: str, kinds: list[str], *, seeds_per_row: int, full: bool) -> Iterator[tuple[str, Path]]:
+def make(work: Path, slug: str, kinds: list[str], *, seeds_per_row: int, full: bool) -> Iterator[Step]:
     """Draw and score every model of some kinds; what is in the folder is not drawn again.
 
     Yields:
-        Each model's name and its scorecard.
+        Each model with its scorecard; the original is step 0 of every kind but `uce`.
     """
     job = demo.plan(work, slug, demo.load_rows(slug), full=full, seeds_per_row=seeds_per_row)
     original = find_pipeline(f"{SANDBOX}:original", device="cpu")
     base = job.place / "drawn" / "original"
     draw(job.requests, original, base)
     evaluation = demo.evaluation(job)
+    (own,) = evaluation.run(base, [Model("original", base)])
+    yield from (Step(kind, 0.0, own) for kind in kinds if kind != "uce")
     for one in (graded for kind in kinds for graded in KINDS[kind](slug)):
         folder = job.place / "drawn" / one.name
         draw(job.requests, pipeline(one, original), folder)
         (card,) = evaluation.run(base, [Model(one.name, folder)])
-        place = demo.card_file(work, slug, one.name)
-        write(card, place)
-        yield f"{one.name} {aspects(card)}", place
+        write(card, demo.card_file(work, slug, one.name))
+        yield Step(one.kind, one.grade, card)
 
 
 def aspects(card: Scorecard) -> str:
@@ -154,14 +158,22 @@ def main(
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeat the option for each.")] = None,
     seeds_per_row: Annotated[int, typer.Option(min=2, max=5, help="Images per prompt.")] = 2,
     full: Annotated[bool, typer.Option(help="Every prompt, not a choice of them.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the page about them to this file (Markdown).")] = None,
 ) -> None:
     """Make real models in steps between the packaged versions, draw with them and score them."""
-    kinds = [choice("kind", one, tuple(KINDS)) for one in kind or ("noise", "esd", "gold")]
+    kinds = [choice("kind", one, tuple(KINDS)) for one in kind or KINDS]
     require_writable(work)
+    found: dict[str, list[Step]] = {}
     with owned(work):
         for slug in task or demo.slugs():
-            for told, place in make(work, slug, kinds, seeds_per_row=seeds_per_row, full=full):
-                typer.echo(f"{slug}: {told} ({place})")
+            for step in make(work, slug, kinds, seeds_per_row=seeds_per_row, full=full):
+                typer.echo(f"{slug}: {step.card.model} {aspects(step.card)}")
+                found.setdefault(slug, []).append(step)
+    if out is not None:
+        n = {len({row for row, _ in step.card.generations.keys}) for steps in found.values() for step in steps}
+        command = shlex.join(["python", "-m", "builders.graded", *sys.argv[1:]])
+        text = page(found, command=command, prompts=sorted(n), seeds=seeds_per_row)
+        out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ LAYERS = {
             "",
             "church",
             "docstrings",
+            "graded_page",
             "headings",
             "hub_collections",
             "hubfolder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from tiny_diffusion import tiny_pipeline
 
 from builders import graded
+from builders.graded_page import Step, contradictions, page
+from igmu_metrics.contract import Estimate
 from igmu_metrics.images.pipelines import Pipeline
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,3 +64,24 @@ def test_every_model_has_a_name_and_a_revision_of_its_own(kind: str, n: int) -> 
     found = [graded.pipeline(one, original) for one in graded.KINDS[kind]("church")]
     assert len({p.name for p in found}) == len({p.revision for p in found}) == n
     assert all(p.revision.startswith("sha256:0 ") for p in found)
+
+
+def scored(**figures: tuple[float, float, float]) -> Any:
+    """A scorecard as far as the page reads it."""
+    known = {name: Estimate(value, (low, high)) for name, (value, low, high) in figures.items()}
+    return SimpleNamespace(figure=lambda score, name: known.get(name))
+
+
+def test_the_page_counts_what_contradicts_the_order_of_construction() -> None:
+    """Scores that fall where they should rise are found; those whose intervals overlap contradict nothing."""
+    up = [Step("esd", i / 2, scored(forgetting=(i / 2, i / 2 - 0.1, i / 2 + 0.1))) for i in range(3)]
+    down = [Step("esd", s.grade, t.card) for s, t in zip(up, reversed(up), strict=True)]
+    right = page({"church": up}, command="x", prompts=[9], seeds=2)
+    wrong = page({"church": down}, command="x", prompts=[9], seeds=2)
+    assert "| church | `esd` | forgetting rises | 3 | 1.00 | 0 of 3 |" in right
+    assert "| church | `esd` | forgetting rises | 3 | -1.00 | 3 of 3 |" in wrong
+    assert "| church | `esd` | robustness rises | 0 | – | 0 of 0 |" in right
+
+
+def test_a_model_without_an_interval_contradicts_nothing() -> None:
+    assert contradictions([Estimate(0.9), Estimate(0.1, (0.0, 0.2))], +1) == (0, 0)
