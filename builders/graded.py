@@ -156,7 +156,7 @@ def main(
     work: Annotated[Path, typer.Option(help="Folder of images and scorecards.")] = ROOT / "dist" / "graded",
     task: Annotated[list[str] | None, typer.Option(help="Only this concept; repeat the option for each.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeat the option for each.")] = None,
-    seeds_per_row: Annotated[int, typer.Option(min=2, max=5, help="Images per prompt.")] = 2,
+    seeds_per_row: Annotated[int, typer.Option(min=2, max=5, help="Images per prompt.")] = demo.SEEDS,
     full: Annotated[bool, typer.Option(help="Every prompt, not a choice of them.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the page about them to this file (Markdown).")] = None,
 ) -> None:

@@ -1,7 +1,7 @@
 """What `igmu run --until` costs and errs on models whose truth is known: `python -m builders.benchmarks.replay`.
 
-By replay (`builders.benchmarks.replaying`), from the images that `igmu audit` keeps: nothing is generated that it would
-not generate. Some minutes of one core.
+By replay (`builders.benchmarks.replaying`), from kept images. Missing images of the packaged versions are generated. The
+models in steps are those of `python -m builders.graded --full`. From kept images it takes some minutes of one core.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from builders.benchmarks.material import ROOT
 from builders.benchmarks.replaying import (
     ASPECT,
     CORPUS,
+    FIRST,
     LARGE,
     MIXTURES,
-    SEEDS,
+    STEPS,
     VERSIONS,
     Cell,
     Model,
@@ -30,11 +31,14 @@ from builders.benchmarks.replaying import (
     gathered,
     mixed,
     sizes_of,
+    stepped,
 )
 from builders.benchmarks.timing import table
+from igmu_data.schema import SEEDS_PER_ROW
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.report.wording import UNDECIDED
 from igmu_metrics.running.plan import DECIDED, GRADED
+from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.mixtures import Pool
 from igmu_metrics.sandbox.audit.yardstick import GRADES
 from igmu_metrics.statistics.ratios import MIN_PROMPTS
@@ -129,13 +133,13 @@ def _median(found: Sequence[Cell]) -> str:
 
 
 def one_by_one(found: Sequence[Cell]) -> str:
-    """Every version, for `--until decided`."""
+    """Every model, for `--until decided`."""
     rows = []
     for model in dict.fromkeys(cell.model for cell in found):
         own = [c for c in found if c.model == model and c.design == DECIDED]
         line = [f"{c.truth:.2f}: {c.stop.word} at {c.share:.2f}, {c.stop.full}" for c in own]
         rows.append([model, *line, f"{_images(own)[0]:.2f}"])
-    return table(["version", *(ASPECT[split] for split in ASKED), "images"], rows)
+    return table(["model", *(ASPECT[split] for split in ASKED), "images"], rows)
 
 
 def bars(groups: Mapping[str, Sequence[Cell]]) -> str:
@@ -174,23 +178,28 @@ def measured(models: Iterable[Model], rules: Sequence[str] = (DECIDED, GRADED)) 
     return out
 
 
-def section(versions: Sequence[Model], pools: Mapping[str, Pool], grades: int) -> Iterator[str]:
+def section(versions: Sequence[Model], pools: Mapping[str, Pool], steps: Sequence[Model], grades: int) -> Iterator[str]:
     """The section, paragraph by paragraph."""
     packaged, mixtures = measured(versions), measured(mixed(pools, grades))
     large = measured(mixed(pools, grades, CORPUS), [DECIDED])
-    groups = {VERSIONS: packaged, MIXTURES: mixtures, BOTH: [*packaged, *mixtures], LARGE: large}
+    between = measured(steps)
+    groups = {VERSIONS: packaged, MIXTURES: mixtures, BOTH: [*packaged, *mixtures]}
+    groups |= {STEPS: between} if between else {}
+    groups |= {LARGE: large}
     counts = [len({c.model for c in some}) for some in (packaged, mixtures, large)]
     first = next(iter(pools.values()))
     sandbox, corpus = (_told(sizes) for sizes in (sizes_of(first), CORPUS))
     yield (
         "Measured separately by `python -m builders.benchmarks.replay`: `igmu run --until` is replayed on the models "
-        f"of the sandbox, {counts[0]} packaged versions and {counts[1]} virtual ones over both tasks, from the images "
-        "that `igmu audit` keeps. The code of the run decides what is generated next and when to stop, and the metrics "
-        "score what is there by then at the level of a look.\n\n"
+        f"of the sandbox, {counts[0]} packaged versions and {counts[1]} virtual ones over both tasks. The code "
+        "of the run decides what is generated next and when to stop, and the metrics score what is there by then at "
+        "the level of a look.\n\n"
         f"- *{VERSIONS}*: on the sandbox's prompts, in the corpus's rounds. Truth is what all of their images say, "
         "which is the full run's value, too: construction gives no number for every version and question.\n"
         f"- *{MIXTURES}*: the audit's virtual models, each on prompts of its own, sampled with replacement. Truth is "
         f"what the recipe says, whatever the detector errs. `{first.task}` has {sandbox}.\n"
+        f"- *{STEPS}*: the {len({c.model for c in between})} models of [Real models in steps](graded.md) on the same "
+        f"prompts as the versions, with {demo.SEEDS} seeds. Truth is what all of their images say.\n"
         f"- *{LARGE}*: the same {counts[2]} recipes with about {corpus}.\n"
         f"- The *full run* has every prompt and every kept seed ({first.seeds}), one look and intervals of 95%. "
         "*Images* are a share of its images.\n"
@@ -208,10 +217,10 @@ def section(versions: Sequence[Model], pools: Mapping[str, Pool], grades: int) -
         "With few prompts a run takes a larger share of them. What should stay is not closed before quality has an "
         f"interval, and that takes {MIN_PROMPTS} prompts: {rounds[0]} of {ROUNDS} rounds in the sandbox, {rounds[1]} "
         f"with as many prompts as corpus 1.0. A round of the sandbox has {few} or {few + 1} prompts to forget, too few "
-        f"to exclude 1/2 even if they all agree. And of what should stay a run takes {SEEDS} seeds first: of "
-        f"{first.seeds} kept ones that leaves out {first.seeds - SEEDS}, of the corpus's five 3.\n"
+        f"to exclude 1/2 even if they all agree. And of what should stay a run takes {FIRST} seeds first: of "
+        f"{first.seeds} kept ones that leaves out {first.seeds - FIRST}.\n"
     )
-    ended = [c for c in (*groups[BOTH], *large) if c.design == DECIDED and c.stop.settled]
+    ended = [c for c in (*groups[BOTH], *between, *large) if c.design == DECIDED and c.stop.settled]
     opposite = sum(c.stop.full != UNDECIDED and not alike(c.stop, c.rule) for c in ended)
     open_ = sum(c.stop.full == UNDECIDED for c in ended)
     yield (
@@ -229,8 +238,8 @@ def told(group: str, found: Sequence[Cell]) -> Iterator[str]:
     """What there is to say of one group: all together, question by question, and margin by margin or one by one."""
     yield overall(found)
     yield by_question(found)
-    if group == VERSIONS:
-        yield "Each version: truth, word and share of images at the stop (`--until decided`), the full run's word.\n"
+    if group in (VERSIONS, STEPS):
+        yield "Each model: truth, word and share of images at the stop (`--until decided`), the full run's word.\n"
         yield one_by_one(found)
     else:
         yield by_margin(found)
@@ -239,13 +248,15 @@ def told(group: str, found: Sequence[Cell]) -> Iterator[str]:
 def main() -> None:
     """Replay, and put the section into the page."""
     parser = argparse.ArgumentParser(prog="python -m builders.benchmarks.replay", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("igmu-audit/work"), help="work folder of an `igmu audit`")
-    parser.add_argument("--seeds-per-row", type=int, default=SEEDS, help="that the audit was made with")
+    parser.add_argument("--work", type=Path, default=ROOT / "dist" / "replay", help="folder of the versions' images")
+    parser.add_argument("--seeds-per-row", type=int, default=SEEDS_PER_ROW, help="images of a prompt")
+    parser.add_argument("--graded", type=Path, help="work folder of `python -m builders.graded --full`")
     parser.add_argument("--grades", type=int, default=GRADES, help="virtual models of each kind and task")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     given = parser.parse_args()
     versions, pools = gathered(given.work, given.seeds_per_row)
-    put(given.out, TITLE, "\n".join(section(versions, pools, given.grades)))
+    steps = stepped(given.graded) if given.graded else []
+    put(given.out, TITLE, "\n".join(section(versions, pools, steps, given.grades)))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ run.
 
 Conventions:
 
-- A *model* is one of the packaged versions on the prompts of its task, or one of the audit's virtual ones on prompts
-  drawn for it. Its truth is what its recipe says; of a version, what all of its kept images say.
+- A *model* is one of the packaged versions or of the models in steps (`builders.graded`) on the prompts of its task, or
+  one of the audit's virtual ones on prompts drawn for it. Its truth is what its recipe says; without a recipe, what all
+  of its kept images say.
 - The *full run* has every prompt and kept seed, one look and intervals of 95%; a *fixed design*, some of its rounds.
 - A *cell* is one question of one model, stopped by one rule or measured by one fixed design.
 """
@@ -23,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from builders.benchmarks.looks import ROUNDS, WORDS, Stop, wrong
+from igmu_data.progress import bars
 from igmu_data.rows.rounds import spread
 from igmu_data.schema import Row
 from igmu_metrics import registry
-from igmu_metrics.contract import scored
+from igmu_metrics.contract import Setting, scored
 from igmu_metrics.evaluation import both, facts
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.generate import requests_for
@@ -42,10 +44,11 @@ from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
-SEEDS: Final = 2  # that the audit keeps of every prompt, and that a run takes first of what should stay
+FIRST: Final = 2  # seeds that a run takes first of what should stay
 CORPUS: Final = {"forget": 80, "adversarial": 510, "retain": 176}
 """Prompts of `object.church` in corpus 1.0, without those that are counted by themselves."""
 VERSIONS: Final = "versions"
+STEPS: Final = "models in steps"
 MIXTURES: Final = "mixtures"
 LARGE: Final = "mixtures, as many prompts as corpus 1.0"
 FIXED: Final = (1, 2, 5, ROUNDS)
@@ -61,7 +64,7 @@ class Model:
 
     Args:
         name: what it is called.
-        group: VERSIONS, MIXTURES or LARGE.
+        group: VERSIONS, STEPS, MIXTURES or LARGE.
         task: whose prompts.
         table: every row and seed, both models, measured.
         rounds: of the protocol, by prompt.
@@ -236,45 +239,68 @@ def dealt(seen: Generations) -> dict[str, int]:
     return dict(zip(ids[order].tolist(), spread(values[order].tolist()), strict=True))
 
 
-def gathered(work: Path, seeds: int = SEEDS) -> tuple[list[Model], dict[str, Pool]]:
+def gathered(work: Path, seeds: int) -> tuple[list[Model], dict[str, Pool]]:
     """The packaged versions on their own prompts, in the rounds of the corpus, and what mixtures are made from.
 
     Args:
-        work: folder of the audit; what is missing in it is generated.
+        work: folder as of `igmu demo` and `igmu audit`; what is missing in it is generated.
         seeds: images of a prompt, 2..5.
     """
     from rich.console import Console
-
-    from igmu_data.progress import bars
 
     versions, pools = [], {}
     for slug in demo.slugs():
         rows = demo.load_rows(slug)
         job = demo.plan(work, slug, rows, full=True, seeds_per_row=seeds)
         demo.draw_versions(job, Console(stderr=True, highlight=False, markup=False))
-        evaluation = demo.evaluation(job)
-        with evaluation.opened() as tools, bars() as advance:
-            first, *others = evaluation.found(job.folders[demo.ORIGINAL], list(job.folders.values()))
-            before = evaluation.measured(first, tools, demo.ORIGINAL, advance)
-            tables = {
-                name: both(before, evaluation.measured(other, tools, name, advance), tools)[0]
-                for name, other in zip(job.folders, others, strict=True)
-            }
-            known = facts(tools, tables[demo.ORIGINAL])
+        tables, known = _tables(job, job.folders)
         pools[slug] = Pool.of(slug, {part: tables[part] for part in PARTS}, known)
-        rounds = {row.id: row.round for row in rows}
-        for name, one in tables.items():
-            model = Model(name, VERSIONS, slug, one.with_facts(**known), rounds, {})
-            versions.append(_true(model))
+        versions += _models(tables, VERSIONS, slug, rows)
     return versions, pools
 
 
-def _true(version: Model) -> Model:
-    """A version with what all of its images say as its truth: construction fixes no number for all of them."""
-    card = version.card(np.arange(len(version.table)))
+def stepped(work: Path) -> list[Model]:
+    """The models in steps on the prompts of their tasks.
+
+    Args:
+        work: folder of `python -m builders.graded --full`, with its number of seeds.
+    """
+    models = []
+    for slug in (slug for slug in demo.slugs() if (work / slug).is_dir()):
+        rows = demo.load_rows(slug)
+        job = demo.plan(work, slug, rows, full=True, seeds_per_row=demo.SEEDS)
+        drawn = job.folders[demo.ORIGINAL].parent
+        others = {folder.name: folder for folder in sorted(drawn.iterdir()) if folder.name != demo.ORIGINAL}
+        tables, _ = _tables(job, {demo.ORIGINAL: job.folders[demo.ORIGINAL], **others})
+        models += _models({name: tables[name] for name in others}, STEPS, slug, rows)
+    return models
+
+
+def _tables(job: demo.Task, folders: Mapping[str, Path]) -> tuple[dict[str, Generations], Mapping[str, Setting]]:
+    """The measured table of every model beside the original, which is among them, and what the networks were."""
+    evaluation = demo.evaluation(job)
+    with evaluation.opened() as tools, bars() as advance:
+        first, *others = evaluation.found(folders[demo.ORIGINAL], list(folders.values()))
+        before = evaluation.measured(first, tools, demo.ORIGINAL, advance)
+        tables = {
+            name: both(before, evaluation.measured(other, tools, name, advance), tools)[0]
+            for name, other in zip(folders, others, strict=True)
+        }
+        known = facts(tools, tables[demo.ORIGINAL])
+    return {name: table.with_facts(**known) for name, table in tables.items()}, known
+
+
+def _models(tables: Mapping[str, Generations], group: str, slug: str, rows: Sequence[Row]) -> list[Model]:
+    rounds = {row.id: row.round for row in rows}
+    return [_true(Model(name, group, slug, table, rounds, {})) for name, table in tables.items()]
+
+
+def _true(model: Model) -> Model:
+    """A model with what all of its images say as its truth: construction fixes no number for all of its questions."""
+    card = model.card(np.arange(len(model.table)))
     figures = {split: card.figure(*where) for split, where in ASKED.items()}
     return replace(
-        version, truth={s: float("nan") if f is None or f.value is None else f.value for s, f in figures.items()}
+        model, truth={s: float("nan") if f is None or f.value is None else f.value for s, f in figures.items()}
     )
 
 
