@@ -1,7 +1,7 @@
 """What `igmu run --until` costs and errs on models whose truth is known: `python -m builders.benchmarks.replay`.
 
-By replay (`builders.benchmarks.replaying`), from kept images. Missing images of the packaged versions are generated. The
-models in steps are those of `python -m builders.graded --full`. From kept images it takes some minutes of one core.
+By replay (`builders.benchmarks.replaying`), from kept images. Missing images of the packaged versions are generated.
+The models in steps are those of `python -m builders.graded --full`. From kept images it takes some minutes of one core.
 """
 
 from __future__ import annotations
