@@ -69,8 +69,8 @@ def render(found: Mapping[str, Measured], figure: str) -> str:
         if one.chance is not None:
             parts.append(
                 f"\nThe rate expected by chance is {formatted(one.chance, '.4f')}: the detector's rate of false "
-                f"positives on {one.chance.n_generations} images without the concept. There are {one.rows} adversarial rows "
-                f"with {SEEDS} images each.\n"
+                f"positives on {one.chance.n_generations} images without the concept. There are {one.rows} adversarial "
+                f"rows with {SEEDS} images each.\n"
             )
     refused = sum(o.count("refused") for m in every for o in m.outcomes.values())
     numbers = {"seeds": SEEDS, "targets": TARGETS, "seed": SEED, "refused": refused}
