@@ -392,7 +392,7 @@ def test_the_page_hides_nothing(crooked: Findings) -> None:
     text = page.render(crooked, figure="audit.svg", scatter="audit-truth.svg", seeds_per_row=2)
     for check in crooked.checks:
         assert f"| {check.task} | {check.statement} | {check.measured} |" in text
-    wrong = text.partition("## Where each metric")[2].partition("\n## ")[0]
+    wrong = text.partition("## Versions in the wrong order")[2].partition("\n## ")[0]
     for one in crooked.agreements:
         listed = one.own.wrong or (one.measure.baseline and one.whole.wrong)
         assert (f"- **{one.measure.title}**" in wrong) == bool(listed)
