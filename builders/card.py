@@ -325,10 +325,11 @@ def _general() -> str:
     )
     return (
         f"### General prompts\n\nThe config `{GENERAL}`, split `{GENERAL_SPLIT}`, has {len(rows):,} prompts about "
-        f"{len({r.theme for r in rows})} themes (people at work, food, streets, weather …) that nobody unlearns. They "
-        f"measure the general ability of a model, with {n:,} yes/no questions for vision-language judges. They are "
-        "not part of any concept's retain rows. Some of them show things that are concepts (a dog, snow), so leave "
-        f"out those that name the concept that your model has forgotten.\n\n{listed}"
+        f"{len({r.theme for r in rows})} themes that are not meant to be unlearned (people at work, food, streets, "
+        f"weather …). These prompts measure the general ability of a model, with {n:,} yes/no questions for "
+        "vision-language judges. General prompts are not part of any concept's retain rows. Some general prompts "
+        "mention things that are also concepts (a dog, snow), so leave out the prompts that name the concept that your "
+        f"model has forgotten.\n\n{listed}"
     )
 
 

@@ -348,14 +348,14 @@ def test_an_untruth_is_reported(crooked: Findings) -> None:
         "gold: robustness is about 1",
         "collapsed: preservation is about 0",
         "collapsed: forget score is about 0",
-        "robustness orders the versions as the truth does",
-        "preservation orders the versions as the truth does",
-        "alignment orders the versions as the truth does",
-        "gold is first in forget score",
-        "original and collapsed are last in forget score",
+        "robustness puts the versions in the true order",
+        "preservation puts the versions in the true order",
+        "alignment puts the versions in the true order",
+        "gold has the highest forget score",
+        "original and collapsed have the lowest forget scores",
     }
     held = {c.statement for c in crooked.checks if c.outcome is Outcome.HOLDS}
-    assert "quality orders the versions as the truth does" not in held
+    assert "quality puts the versions in the true order" not in held
     by_key = {a.measure.key: a for a in crooked.agreements}
     assert by_key["robustness"].own.value < 0.6
     assert by_key["preservation"].own.value <= 0.0
@@ -385,14 +385,14 @@ def test_the_default_is_what_the_written_audit_recommends() -> None:
     text = (Path(__file__).parents[1] / "docs" / "audit.md").read_text(encoding="utf-8")
     if f"| {DEFAULT} |" not in text:
         pytest.skip("docs/audit.md was written before there was this candidate")
-    assert f"`{DEFAULT}` does best and is recommended as the default" in text
+    assert f"`{DEFAULT}` does best, so it should be the default" in text
 
 
 def test_the_page_hides_nothing(crooked: Findings) -> None:
     text = page.render(crooked, figure="audit.svg", scatter="audit-truth.svg", seeds_per_row=2)
     for check in crooked.checks:
         assert f"| {check.task} | {check.statement} | {check.measured} |" in text
-    wrong = text.partition("## Where each metric")[2].partition("\n## ")[0]
+    wrong = text.partition("## Versions in the wrong order")[2].partition("\n## ")[0]
     for one in crooked.agreements:
         listed = one.own.wrong or (one.measure.baseline and one.whole.wrong)
         assert (f"- **{one.measure.title}**" in wrong) == bool(listed)

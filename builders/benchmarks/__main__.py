@@ -76,8 +76,9 @@ def assembled(command: str, machine: str, sections: dict[str, str], out: Path, *
 HEAD = """\
 # Performance
 
-`{command}` writes this page; it is not edited by hand. Numbers are medians over the rounds, followed by the smallest
-and largest value in parentheses. Images and weights are random with fixed seeds, but the architectures are real.
+`{command}` writes this page; do not edit it by hand. Each number is a median over the rounds, followed by the
+smallest and largest value in parentheses. Images and weights are random with fixed seeds, but the networks have real
+architectures.
 
 """
 

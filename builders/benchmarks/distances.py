@@ -47,7 +47,8 @@ def measure(sizes: list[int], width: int, n_rounds: int, eval_unlearn: Path | No
     if eval_unlearn is None:
         text += (
             "\neval-unlearn was not measured, because its evaluations download models and data from the Hub. With "
-            "`--eval-unlearn PYTHON` (a Python that has it installed), its distance is measured without them.\n"
+            "`--eval-unlearn PYTHON` (the path of a Python in which eval-unlearn is installed), its distance function "
+            "is measured without these downloads.\n"
         )
     return text + _intervals(min(sizes[-1], 1000), width, n_rounds)
 

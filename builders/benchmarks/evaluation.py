@@ -72,7 +72,7 @@ def measure(material: Material, cache: Path, n_rounds: int) -> str:
     text = (
         f"Each run scores {n} images of the original and {n} of an unlearned model (512×512): concept accuracy with "
         "CLIP ViT-B/16, CSDR with ViT-B/32, FID, and LPIPS (AlexNet, 512). FID is the only distance that the reference "
-        "computes; igmu also computes KID and all intervals. Times include the loading of models.\n\n"
+        "computes; igmu also computes KID and all intervals. Times include loading the networks.\n\n"
     )
     text += table(["run", "seconds", "times as fast as the reference"], lines)
     return text + "\n" + bounds(material, n, times)
@@ -89,14 +89,14 @@ def bounds(material: Material, n: int, times: dict[str, list[float]]) -> str:
     work, peak = networks.arithmetic(material, n), networks.peaks()["fp32"]
     least = work / peak
     text = (
-        "This table is for ten methods and one original. It adds up the rows above (one cold run and nine with another "
-        "method):\n\n"
+        "The next table gives the total time for ten methods and one original, computed from the rows above (one cold "
+        "run and nine runs with another method):\n\n"
     )
     text += table(["run", "seconds", "times as fast as ten references"], rows)
     return text + (
-        f"\nThe forward passes of one cold evaluation need {work / 1000:.1f} TF. The fp32 peak, measured in the same "
-        f"run, is {peak:.0f} GF/s (it varies by a tenth); at that peak they take {least:.0f} s. On this machine, an "
-        "fp32 evaluation of these metrics with these networks can therefore be at most about "
-        f"{spread([t / least for t in slow])} times as fast as the reference. igmu's cold evaluation takes "
+        f"\nThe forward passes of one cold evaluation need {work / 1000:.1f} TFLOP. The fp32 peak, measured in the "
+        f"same run, is {peak:.0f} GFLOP/s (with variations of a tenth); at this peak, the forward passes take "
+        f"{least:.0f} s. On this machine, an fp32 evaluation of these metrics with these networks can therefore be at "
+        f"most about {spread([t / least for t in slow])} times as fast as the reference. igmu's cold evaluation takes "
         f"{spread([t / least for t in times['igmu, cold']])} times this minimum.\n"
     )

@@ -96,7 +96,7 @@ def measure(n_rounds: int, n_images: int) -> str:
     return (
         f"Each version generates {n_images} images of the sandbox's size on a CPU, sixteen per call. The table "
         "compares the median over calls, which `igmu generate` records and the card shows, with an independent "
-        "measurement of a loop over diffusers' pipeline.\n\n"
+        "measurement in which a loop calls diffusers' pipeline.\n\n"
     ) + table(
         [
             "version",

@@ -35,8 +35,8 @@ def measure(material: Material, sizes: list[int]) -> str:
     rows = [_row("CLIP ViT-B/32", material, n, [clip]) for n in sizes]
     rows.append(_row("ViT-B/32, ViT-B/16, Inception", material, sizes[0], every))
     return (
-        "These runs process n images of 512×512 without a cache, in a separate process for each n. Only the features "
-        "need more memory when n grows, 4 to 24 KB per image.\n\n"
+        "These runs process n images of 512×512 without a cache, in a separate process for each n. As n grows, only "
+        "the features need more memory: 4 to 24 KB per image.\n\n"
     ) + table(["networks", "images", "seconds", "ms per image", "peak memory, GB"], rows)
 
 

@@ -61,7 +61,8 @@ def chances(rng: Rng, mean: float, n: int) -> Array:
 
 
 def forget(rng: Rng, truth: float) -> Seen:
-    """Forgetting: the share of images without the concept, for 80 prompts with five seeds."""
+    """The following table is for forgetting: the share of images without the concept, for 80 prompts with five
+    seeds."""
     n = 80
     hits = rng.random((n, SEEDS)) < chances(rng, truth, n)[:, None]
     prompts = np.repeat(np.arange(n), SEEDS)
@@ -75,7 +76,8 @@ def forget(rng: Rng, truth: float) -> Seen:
 
 
 def adversarial(rng: Rng, truth: float) -> Seen:
-    """Robustness: the share of 510 adversarial prompts that fail in all five tries, averaged over nine families."""
+    """The following table is for robustness: the share of 510 adversarial prompts that fail in all five tries, averaged
+    over nine families."""
     family = np.repeat(np.arange(9), [90, 54, 54, 54, 54, 54, 54, 54, 42])
     round_ = np.concatenate([np.arange(n) % ROUNDS for n in np.bincount(family)])
     holds = rng.random(len(family)) < truth
@@ -89,7 +91,8 @@ def adversarial(rng: Rng, truth: float) -> Seen:
 
 
 def retain(rng: Rng, truth: float) -> Seen:
-    """Preservation: the share that is kept, for 104 near prompts of 8 concepts and 72 far prompts of 12 concepts."""
+    """The following table is for preservation: the share of prompts whose concept is kept, for 104 near prompts of 8
+    concepts and 72 far prompts of 12 concepts."""
     probes = []
     for n, concepts in ((104, 8), (72, 12)):
         drawn = rng.random((n, SEEDS)) < chances(rng, DRAWN, n)[:, None]
@@ -239,7 +242,7 @@ def compared(n: int) -> str:
         rows.append([*cells, f"{100 * np.mean(held):.1f}%"])
         sys.stderr.write(f"{' | '.join(rows[-1])}\n")
     head = ["boundary", "standard errors at checks 1, 5, 11", "images, decided: median, mean", "wrong"]
-    return table([*head, "images, graded: median, mean", "wrong", "final intervals with the truth"], rows)
+    return table([*head, "images, graded: median, mean", "wrong", "final intervals with true value"], rows)
 
 
 def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
@@ -261,8 +264,8 @@ def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
             cells += [f"{100 * np.mean([s.held for s in stops[rule]]):.1f}%"]
         rows.append(cells)
         sys.stderr.write(f"{name}: {' | '.join(cells)}\n")
-    each = ["images", "settled", "wrong", "as the full run", "interval has the truth"]
-    head = ["truth", "margin to 1/2", *(f"{rule}: {what}" for rule in (DECIDED, GRADED) for what in each)]
+    each = ["images", "settled", "wrong", "same as full run", "interval includes true value"]
+    head = ["true value", "distance from 1/2", *(f"{rule}: {what}" for rule in (DECIDED, GRADED) for what in each)]
     return table(head, rows), found
 
 
@@ -296,7 +299,7 @@ def whole(found: dict[str, dict[str, dict[float, list[Stop]]]], n: int) -> str:
                 ),
             ]
         )
-    head = ["run", "images: median (10–90%)", "words settled", "as the full run", "wrong", "intervals with the truth"]
+    head = ["run", "images: median (10–90%)", "settled", "same as full run", "wrong", "intervals with true value"]
     return table(head, [*rows, *(fixed(rounds, max(1, n // 20)) for rounds in (1, 2, 5, ROUNDS))])
 
 
@@ -327,29 +330,32 @@ def parts(n: int) -> Iterator[str]:
     """The section, paragraph by paragraph."""
     yield (
         f"This section was measured separately by `python -m builders.benchmarks.looks --runs {n}`. For each true "
-        f"value and design there are {n:,} simulated runs, with the prompts, rounds and seeds of `object.church` and "
-        f"a correlation of {CORRELATION} between seeds. Intervals, verdict words and stopping rules come from the "
-        "shipped functions.\n\n"
+        f"value and each design, {n:,} runs were simulated, with the prompts, rounds and seeds of `object.church` and "
+        f"a correlation of {CORRELATION} between seeds. The simulation uses igmu's own functions for intervals, "
+        "verdict words and stopping rules.\n\n"
         "- *decided*: the run stops when the verdict word is no longer undecided.\n"
         "- *graded*: the run stops when the whole interval has the same verdict word, so that more images would not "
-        "change it.\n"
-        f"- *images*: the share of the images of a full run ({ROUNDS} rounds, {SEEDS} seeds, one check).\n"
-        "- *as the full run*: among settled runs, the share with the same answer (decided) or word (graded) as the "
+        "change the word.\n"
+        f"- *images*: the number of images as a share of those of a full run ({ROUNDS} rounds, {SEEDS} seeds, one "
+        "check).\n"
+        "- *settled*: the share of runs that reached an answer (decided) or a final word (graded).\n"
+        "- *same as full run*: among settled runs, the share with the same answer (decided) or word (graded) as the "
         "full run, which may itself be undecided.\n"
-        "- *wrong*: the share of all runs whose settled answer or word is not true.\n"
+        "- *wrong*: the share of runs whose settled answer or word is not true. In the first and the last table, this "
+        "is a share of the settled runs.\n"
     )
     tables, found = {}, {}
     for name in DESIGNS:
         tables[name], found[name] = listed(name, n)
     yield (
-        "The first table is for one model with three questions. The true value of each question is chosen at random "
-        "from those below:\n"
+        "The first table is for one model with three questions. The true value for each question is chosen at random "
+        "from those in the tables below:\n"
     )
     yield whole(found, n)
     for name, text in tables.items():
-        yield f"{DESIGNS[name][0].__doc__}\n"
+        yield " ".join((DESIGNS[name][0].__doc__ or "").split()) + "\n"
         yield text
-    yield f"The last table compares boundaries in the first of these designs ({n // 4:,} runs per true value):\n"
+    yield f"The last table compares boundaries for the forgetting design ({n // 4:,} runs per true value):\n"
     yield compared(n // 4)
 
 

@@ -43,21 +43,21 @@ from igmu_metrics.sandbox.audit.mixtures import Pool
 from igmu_metrics.sandbox.audit.yardstick import GRADES
 from igmu_metrics.statistics.ratios import MIN_PROMPTS
 
-TITLE: Final = "Looking after every round at the sandbox's models"
+TITLE: Final = "Checking the sandbox's models after every round"
 BOTH: Final = "versions and mixtures"
 STEP: Final = 0.05
 LEAST_ALIKE: Final = 0.95
 MOST_WRONG: Final = 0.05
 LEAST_HELD: Final = 0.94
 MOST_IMAGES: Final = 0.2
-"""What must hold at the stop, set before anything was measured."""
-_HEAD: Final = ("words settled", "as the full run's", "wrong", "intervals that hold")
-_INSIDE: Final = "truth neither 0 nor 1"
+"""The targets at the stop, set before anything was measured."""
+_HEAD: Final = ("settled", "same as full run", "wrong", "intervals with true value")
+_INSIDE: Final = "… if it is neither 0 nor 1"
 
 
 def _told(sizes: Mapping[str, int]) -> str:
     forget, attacked, kept = (sizes[split] for split in ASKED)
-    return f"{forget} prompts to forget, {attacked} attacked ones and {kept} of what should stay"
+    return f"{forget} forget prompts, {attacked} adversarial prompts and {kept} retain prompts"
 
 
 def _percent(flags: Sequence[bool]) -> str:
@@ -98,7 +98,7 @@ def overall(found: Sequence[Cell]) -> str:
         run = f"--until {design}"
         if isinstance(design, int):
             named = {2: " (lite)", ROUNDS: " (full)"}.get(design, "")
-            run = f"{design} round{'s' * (design > 1)}{named}, all seeds, one look"
+            run = f"{design} round{'s' * (design > 1)}{named}, all seeds, one check"
         rows.append([run, f"{middle:.2f} ({low:.2f}–{high:.2f})", *_shares(here), _inside(here)])
     return table(["run", "images: median (10–90%)", *_HEAD, _INSIDE], rows)
 
@@ -116,7 +116,7 @@ def by_margin(found: Sequence[Cell]) -> str:
             line += [_median(here), *_shares(here)]
         rows.append(line)
     head = [f"{rule}: {what}" for rule in rules for what in ("images: median", *_HEAD)]
-    return table(["margin to 1/2", "cells", *head], rows)
+    return table(["distance from 1/2", "cases", *head], rows)
 
 
 def by_question(found: Sequence[Cell]) -> str:
@@ -125,7 +125,7 @@ def by_question(found: Sequence[Cell]) -> str:
     for split in ASKED:
         here = [c for c in found if c.split == split and c.design == DECIDED]
         rows.append([ASPECT[split], str(len(here)), _median(here), *_shares(here), _inside(here)])
-    return table(["question, --until decided", "cells", "images: median", *_HEAD, _INSIDE], rows)
+    return table(["question, --until decided", "cases", "images: median", *_HEAD, _INSIDE], rows)
 
 
 def _median(found: Sequence[Cell]) -> str:
@@ -143,7 +143,7 @@ def one_by_one(found: Sequence[Cell]) -> str:
 
 
 def bars(groups: Mapping[str, Sequence[Cell]]) -> str:
-    """What must hold of `--until decided`, and whether it does."""
+    """The targets of `--until decided`, and whether they are met."""
     rows = []
     for name, found in groups.items():
         here = [cell for cell in found if cell.design == DECIDED]
@@ -155,17 +155,17 @@ def bars(groups: Mapping[str, Sequence[Cell]]) -> str:
             (float(np.median(_images(here))), MOST_IMAGES, False),
         )
         line = [
-            f"{100 * value:.1f}%: {'holds' if (value >= bar if least else value <= bar) else 'does not hold'}"
+            f"{100 * value:.1f}%: {'met' if (value >= bar if least else value <= bar) else 'not met'}"
             for value, bar, least in values
         ]
         rows.append([name, str(len(here)), *line])
     asked = [
-        f"as the full run's, ≥ {LEAST_ALIKE:.0%}",
+        f"same as full run, ≥ {LEAST_ALIKE:.0%}",
         f"wrong, ≤ {MOST_WRONG:.0%}",
-        f"intervals that hold, ≥ {LEAST_HELD:.0%}",
+        f"intervals with true value, ≥ {LEAST_HELD:.0%}",
         f"median images, ≤ {MOST_IMAGES:.0%}",
     ]
-    return table(["models, --until decided", "cells", *asked], rows)
+    return table(["models, --until decided", "cases", *asked], rows)
 
 
 def measured(models: Iterable[Model], rules: Sequence[str] = (DECIDED, GRADED)) -> list[Cell]:
@@ -190,48 +190,61 @@ def section(versions: Sequence[Model], pools: Mapping[str, Pool], steps: Sequenc
     first = next(iter(pools.values()))
     sandbox, corpus = (_told(sizes) for sizes in (sizes_of(first), CORPUS))
     yield (
-        "Measured separately by `python -m builders.benchmarks.replay`: `igmu run --until` is replayed on the models "
-        f"of the sandbox, {counts[0]} packaged versions and {counts[1]} virtual ones over both tasks. The code "
-        "of the run decides what is generated next and when to stop, and the metrics score what is there by then at "
-        "the level of a look.\n\n"
-        f"- *{VERSIONS}*: on the sandbox's prompts, in the corpus's rounds. Truth is what all of their images say, "
-        "which is the full run's value, too: construction gives no number for every version and question.\n"
-        f"- *{MIXTURES}*: the audit's virtual models, each on prompts of its own, sampled with replacement. Truth is "
-        f"what the recipe says, whatever the detector errs. `{first.task}` has {sandbox}.\n"
-        f"- *{STEPS}*: the {len({c.model for c in between})} models of [Real models in steps](graded.md) on the same "
-        f"prompts as the versions, with {demo.SEEDS} seeds. Truth is what all of their images say.\n"
-        f"- *{LARGE}*: the same {counts[2]} recipes with about {corpus}.\n"
-        f"- The *full run* has every prompt and every kept seed ({first.seeds}), one look and intervals of 95%. "
-        "*Images* are a share of its images.\n"
-        "- *as the full run's*: among settled words, the share with the same answer (decided) or word (graded) as the "
+        "This section was measured separately by `python -m builders.benchmarks.replay`. It replays `igmu run --until` "
+        f"for models of the sandbox: {counts[0]} packaged versions and {counts[1]} virtual models over both tasks. "
+        "The code of `igmu run` decides which images are needed next and when to stop. At each check, the metrics "
+        "score the images that the run would have by then, with the intervals of a run with `--until`.\n\n"
+        "- A *case* is one question about one model.\n"
+        f"- The *{VERSIONS}* use the sandbox's prompts, in the rounds of the corpus. The true value for a version is "
+        "computed from all of its images, so it is also the value of the full run: no true value is known by "
+        "construction for every version and question.\n"
+        f"- The *{MIXTURES}* are the audit's virtual models, each with a separate sample of prompts, chosen with "
+        "replacement. The true value follows from the recipe of the model, whatever errors the detector makes. "
+        f"`{first.task}` has {sandbox}.\n"
+        f"{_steps(between)}"
+        f"- The *{LARGE}* use the same {counts[2]} recipes with about {corpus}.\n"
+        f"- The *full run* uses all prompts and all available seeds ({first.seeds}), with one check and 95% intervals. "
+        "Numbers of *images* are shares of the images of the full run.\n"
+        "- *settled*: the share of cases in which the run reached an answer (decided) or a final word (graded).\n"
+        "- *same as full run*: among settled cases, the share with the same answer (decided) or word (graded) as the "
         "full run, which may itself be undecided.\n"
-        "- *wrong*: among settled words, the share that is not true.\n"
-        "- *intervals that hold*: the share of all intervals at the stop, settled or not, that hold the truth; after "
-        "it the same where the truth is neither 0 nor 1.\n"
+        "- *wrong*: among settled cases, the share whose answer or word is not true.\n"
+        "- *intervals with true value*: the share of all intervals at the stop, settled or not, that include the true "
+        "value. The last column counts only cases whose true value is neither 0 nor 1.\n"
     )
-    yield "What must hold:\n"
+    yield "The following targets were set before the measurement:\n"
     yield bars(groups)
     rounds = [-(-MIN_PROMPTS * ROUNDS // sizes["retain"]) for sizes in (sizes_of(first), CORPUS)]
     few = sizes_of(first)["forget"] // ROUNDS
     yield (
-        "With few prompts a run takes a larger share of them. What should stay is not closed before quality has an "
-        f"interval, and that takes {MIN_PROMPTS} prompts: {rounds[0]} of {ROUNDS} rounds in the sandbox, {rounds[1]} "
-        f"with as many prompts as corpus 1.0. A round of the sandbox has {few} or {few + 1} prompts to forget, too few "
-        f"to exclude 1/2 even if they all agree. And of what should stay a run takes {FIRST} seeds first: of "
-        f"{first.seeds} kept ones that leaves out {first.seeds - FIRST}.\n"
+        "A run with few prompts needs a larger share of them. Retain prompts are used until quality has an interval, "
+        f"which requires {MIN_PROMPTS} prompts: {rounds[0]} of {ROUNDS} rounds in the sandbox, or {rounds[1]} rounds "
+        f"with as many prompts as corpus 1.0. A round of the sandbox has {few} or {few + 1} forget prompts, which are "
+        "too few to exclude 1/2 even if all of them agree. For each retain prompt, a run first generates images for "
+        f"{FIRST} seeds. This order can save {first.seeds - FIRST} of {first.seeds} seeds.\n"
     )
     ended = [c for c in (*groups[BOTH], *between, *large) if c.design == DECIDED and c.stop.settled]
     opposite = sum(c.stop.full != UNDECIDED and not alike(c.stop, c.rule) for c in ended)
     open_ = sum(c.stop.full == UNDECIDED for c in ended)
     yield (
-        f"Of {len(ended):,} settled answers, {opposite} contradict the full run's, and {open_} were settled where the "
-        "full run is undecided. Where no attack brings the concept back, robustness is 1, and one false alarm of the "
-        "detector makes its interval miss the truth: the more often, the more images there are, and so most often in "
-        "the full run.\n"
+        f"Of {len(ended):,} settled answers, {opposite} contradict the full run, and {open_} were settled although "
+        "the full run is undecided. If no attack brings the concept back, the true robustness is 1, and one false "
+        "alarm of the detector is enough for the interval to miss the true value. False alarms are more likely in runs "
+        "with more images, so the intervals of the full run miss the true value most often.\n"
     )
     for name, some in groups.items():
         yield f"### {name[0].upper()}{name[1:]}\n"
         yield from told(name, some)
+
+
+def _steps(between: Sequence[Cell]) -> str:
+    if not between:
+        return ""
+    return (
+        f"- The *{STEPS}* are the {len({c.model for c in between})} models of [Real models in steps](graded.md). They "
+        f"use the same prompts as the versions, with {demo.SEEDS} seeds per prompt. Their true values are computed "
+        "in the same way.\n"
+    )
 
 
 def told(group: str, found: Sequence[Cell]) -> Iterator[str]:
@@ -239,7 +252,10 @@ def told(group: str, found: Sequence[Cell]) -> Iterator[str]:
     yield overall(found)
     yield by_question(found)
     if group in (VERSIONS, STEPS):
-        yield "Each model: truth, word and share of images at the stop (`--until decided`), the full run's word.\n"
+        yield (
+            "For each model, the following table gives the true value, the word and the share of images at the stop "
+            "(`--until decided`), and the word of the full run:\n"
+        )
         yield one_by_one(found)
     else:
         yield by_margin(found)

@@ -122,7 +122,7 @@ def test_a_word_on_the_wrong_side_is_counted(half: Model) -> None:
     cell = Cell("church, x", MIXTURES, "forget", DECIDED, 0.4, stop, 100)
     assert (cell.wrong, cell.share, cell.margin) == (True, 0.1, 0.1)
     assert not replace(cell, truth=0.6).wrong
-    assert "0.0%: does not hold | 100.0%: does not hold | 0.0%: does not hold | 10.0%: holds" in bars({"x": [cell]})
+    assert "0.0%: not met | 100.0%: not met | 0.0%: not met | 10.0%: met" in bars({"x": [cell]})
 
 
 def test_the_section(clear: list[Cell], open_: list[Cell], tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_the_section(clear: list[Cell], open_: list[Cell], tmp_path: Path) -> No
     assert once.startswith("# Performance\n\n## One\n\ntext\n\n## Last\n\nmore\n\n## ")
     for wanted in (
         "| --until decided |",
-        "| 2 rounds (lite), all seeds, one look |",
+        "| 2 rounds (lite), all seeds, one check |",
         "| 0.45–0.50 |",
         "| church, gold |",
     ):

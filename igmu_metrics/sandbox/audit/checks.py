@@ -85,7 +85,8 @@ def _within(estimate: Estimate, low: float, high: float) -> Outcome:
 def gap(task: str, truth: Gap, better: Estimate, worse: Estimate) -> Check:
     """One version far above another: intervals apart, and the values by so much."""
     statement = (
-        f"{truth.better} is far above {truth.worse} in {_named(truth.aspect)} (by {truth.by:g}, intervals apart)"
+        f"{truth.better} is far above {truth.worse} in {_named(truth.aspect)} (by at least {truth.by:g}, without "
+        "overlapping intervals)"
     )
     measured = f"{truth.better} {formatted(better)}, {truth.worse} {formatted(worse)}"
     if better.interval is None or worse.interval is None or overlap(better.interval, worse.interval):
@@ -147,7 +148,9 @@ def correction(together: float, found: Sequence[Noisy]) -> Check:
         found: with every pair of rates.
     """
     shared = f", if the seeds of {together:.0%} of the prompts share errors" if together else ""
-    statement = f"the corrected interval for a detector with planted errors includes the truth in 95% of cases{shared}"
+    statement = (
+        f"the corrected interval for a detector with planted errors includes the true value in 95% of cases{shared}"
+    )
     n, raw, hits, below, above = (
         sum(getattr(one, name) for one in found) for name in ("repeats", "raw_hits", "hits", "below", "above")
     )
@@ -156,14 +159,16 @@ def correction(together: float, found: Sequence[Noisy]) -> Check:
     if wilson(hits, n)[1] < PROMISED or wilson(one_sided, n)[0] > (1 - PROMISED) / 2:
         outcome = Outcome.FAILS
     measured = f"{hits / n:.1%} of {n}, below it {below / n:.1%}, above {above / n:.1%} (uncorrected {raw / n:.0%})"
-    return Check(PLANTED, statement, measured, outcome, "the error rates were set; computed by `concept_accuracy`")
+    return Check(
+        PLANTED, statement, measured, outcome, "the error rates are known; `concept_accuracy` computes the interval"
+    )
 
 
 def yardstick(one: Measured) -> Check:
     """A figure of ours tells the truth about virtual models, by the numbers decided before anything was measured."""
     aspect = _named(one.contender.aspect)
-    statement = f"{one.contender.title} is right for virtual models ({aspect})"
-    coverage = "" if one.coverage is None else f", intervals include it in {one.coverage[0]:.0%}"
+    statement = f"{one.contender.title} is accurate for virtual models ({aspect})"
+    coverage = "" if one.coverage is None else f", intervals include the true value for {one.coverage[0]:.0%}"
     scale = (
         f"bias {number(one.bias, '+.3f')}, RMSE {number(one.rmse, '.3f')}{coverage}; " if one.contender.scale else ""
     )
@@ -182,7 +187,7 @@ def same(measure: Measure, figures: Mapping[tuple[str, str], Figures], drawn: Va
         if not np.isclose(drawn[cell][0], known[measure.figure].value, rtol=0, atol=EXACT, equal_nan=True)
     }
     told = "; ".join(f"{'/'.join(cell)}: {number(a)} and {number(b)}" for cell, (a, b) in apart.items())
-    statement = f"{measure.title}: the resampled form gives the same value as the shipped metric"
+    statement = f"{measure.title}: resampling gives the same value as the published metric"
     return Check("all", statement, told or "equal", Outcome.FAILS if apart else Outcome.HOLDS, measure.figure)
 
 
@@ -220,12 +225,9 @@ def checks(
             better, worse = (figures[task, v][figure_of(one_gap.aspect)] for v in (one_gap.better, one_gap.worse))
             yield gap(task, one_gap, better, worse)
         for aspects, key, pairs, statement, reason in (
-            *(
-                ((a,), _key(a, quality), ASPECTS[a], f"{a} orders the versions as the truth does", _BELOW)
-                for a in SCORED
-            ),
-            (SCORED, f"{HEADLINE}_{quality}", first, "gold is first in forget score", _BELOW),
-            (SCORED, f"{HEADLINE}_{quality}", last, "original and collapsed are last in forget score", _LAST),
+            *(((a,), _key(a, quality), ASPECTS[a], f"{a} puts the versions in the true order", _BELOW) for a in SCORED),
+            (SCORED, f"{HEADLINE}_{quality}", first, "gold has the highest forget score", _BELOW),
+            (SCORED, f"{HEADLINE}_{quality}", last, "original and collapsed have the lowest forget scores", _LAST),
         ):
             versions = {v for p in pairs for v in (p.better, p.worse)}
             yield ordering(
@@ -244,7 +246,7 @@ def figure_of(aspect: str) -> str:
     return f"forget_score:{aspect}"
 
 
-_BELOW: Final = "for each pair, see the end of this page"
+_BELOW: Final = "the end of this page gives the reason for each pair"
 _LAST: Final = f"{_BELOW}; the score is a harmonic mean, so a version with any aspect at 0 also scores 0"
 
 

@@ -26,35 +26,38 @@ from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _LIBRARIES: Final = ("torch", "diffusers", "transformers", "numpy", "scipy")
 _INTRODUCTION: Final = """\
-The sandbox has models whose construction determines what they have forgotten and what they have kept, so it is known
-whether a metric is right. This page tests igmu's own metrics, and metrics as they are used in published evaluations,
-without igmu's corrections. `{command}` writes the whole page, including every statement that does not hold."""
+The sandbox contains models that were made in such a way that it is known what they have forgotten and what they have
+kept. It is therefore also known whether a metric is right. This page tests igmu's own metrics, and also metrics as they
+are used in published evaluations, without igmu's corrections. `{command}` writes the whole page, including every
+statement that does not hold."""
 _TRUTH: Final = """\
-A pair is listed only if its order follows from how the two versions were made. Therefore `esd` and `uce` are not
-ordered relative to each other, and this page makes no claim about how much they preserve or how robust they are."""
+A pair of versions is listed only if its order follows from how the two versions were made. `esd` and `uce` are
+therefore not compared with each other, and this page does not claim to know how much they preserve or how robust they
+are."""
 _AGREEMENT: Final = """\
 Agreement is (pairs in the right order − pairs in reverse order) / all pairs with a known order, over {tasks}. Ties
-and missing values count as 0. An agreement of 1 means that all pairs are in the right order, and −1 that all are
-reversed. Intervals are computed from random halves of the prompts. The column "agreement" compares each metric with the
-aspect that it is meant to measure. "As a ranking" shows the agreement if models are ranked by this metric alone, as is
-often done with unlearning accuracy."""
+and missing values count as 0. An agreement of 1 means that all pairs are in the right order; an agreement of −1 means
+that all pairs are reversed. Intervals are computed from random halves of the prompts. The column "agreement" compares
+each metric with the aspect that it is meant to measure. The column "as a ranking" shows the agreement if models are
+ranked by this metric alone, as is often done with unlearning accuracy."""
 _STABILITY: Final = """\
 For each number n of prompts (from every split that the metric uses, each with all its seeds), {draws} samples were
 taken without replacement. The table shows the share of samples in which every known pair of {tasks} is in the right
-order. "Enough" is the smallest number of prompts from which on this share is at least {wanted:.0%}."""
+order. The column "enough" gives the number of prompts from which this share stays at or above {wanted:.0%}."""
 _FRECHET: Final = """\
 The table shows the distance between half of the original's retain images and a version's images for the seeds of the
-other half, as a mean over the samples of prompts. The true distance between two samples of the original is 0 at every
-n, and no version can be closer to the original than that."""
+other half, as a mean over the samples of prompts. The true distance between two samples of the original's images is
+0 for every n, and no version can be closer to the original."""
 _QUALITY: Final = """\
-This section compares candidates for the aspect *quality*. Each is tested on the versions first, and then on known doses
-of damage. From none to all of the original's images, in steps of {step:.0%}, are replaced by noise (images of
-`collapsed`), by a single image, or by themselves with half the contrast. In addition, none to all prompts get the same
-image for every seed. A candidate is blind to a kind of damage if it stays above {seen:g} although the damage is severe
-(half of the images are noise, or all of them are damaged in another way). The choice depends, in this order, on the
-agreement about the versions (as above), the number of kinds of damage to which the candidate is blind, the agreement
-about the doses, and the number of prompts needed to order the versions. The value of `gold`, which kept everything but
-was trained from scratch, does not affect the choice; it shows how much of the scale a new training costs."""
+This section compares candidates for the aspect *quality*. Each candidate is tested on the versions first, and then on
+known doses of damage. In steps of {step:.0%}, an increasing share of the original's images is replaced by noise (images
+of `collapsed`), by a single image, or by copies with half the contrast. In another test, an increasing share of the
+prompts has the same image for every seed. A candidate is blind to a kind of damage if its value stays above {seen:g}
+although the damage is severe (half of the images are noise, or all images are damaged in another way). The choice of a
+candidate depends, in this order, on how well it orders the versions (as above), on the number of kinds of damage to
+which it is blind, on how well it orders the doses, and on the number of prompts that it needs to order the versions.
+The value for `gold` does not affect the choice. `gold` kept everything but was trained from scratch, so its value shows
+how much quality a candidate deducts for a new training."""
 
 
 def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int) -> str:
@@ -75,7 +78,10 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
     tasks = "both tasks" if n_tasks == 2 else f"all {n_tasks} tasks"
     parts: Iterable[Iterable[str]] = (
         ["# The metric audit: do the metrics tell the truth?", _INTRODUCTION.format(command=command)],
-        [f"**Of {len(findings.checks)} statements that must hold, {counts}.** {_in_short(findings)}"],
+        [
+            f"**Because of how the models were made, {len(findings.checks)} statements must hold: {counts}.** "
+            + _in_short(findings)
+        ],
         pages.yardstick(findings, figure, scatter),
         ["## The versions", *_versions(findings)],
         [
@@ -87,7 +93,7 @@ def render(findings: Findings, *, figure: str, scatter: str, seeds_per_row: int)
             _AGREEMENT.format(tasks=tasks),
             table(_AGREES, map(_agrees, findings.agreements)),
         ],
-        ["## Where each metric misorders the versions", *_misorders(findings)],
+        ["## Versions in the wrong order, by metric", *_misorders(findings)],
         [
             "## How many prompts are needed",
             _STABILITY.format(draws=draws, tasks=tasks, wanted=WANTED),
@@ -114,11 +120,16 @@ def _in_short(findings: Findings) -> str:
     own = [a for a in findings.agreements if not a.measure.baseline and a.own.wrong]
     n = sum(a.measure.baseline for a in findings.agreements)
     told = [
-        f"Of the {n} uncorrected metrics, {len(wrong)} misorder the versions in the aspect that they are meant to "
-        f"measure, and {len(ranked)} misorder them if models are ranked by that metric alone."
+        f"Of the {n} uncorrected metrics, {len(wrong)} put versions in the wrong order in the aspect that they are "
+        f"meant to measure, and {len(ranked)} put versions in the wrong order if models are ranked by that metric "
+        "alone."
     ]
     names = "; ".join(a.measure.title for a in own)
-    ours = f"Of igmu's own metrics, these misorder them: {names}." if own else "None of igmu's own metrics does."
+    ours = (
+        f"The following metrics of igmu put versions in the wrong order: {names}."
+        if own
+        else "None of igmu's own metrics puts versions in the wrong order."
+    )
     return " ".join([*told, ours])
 
 
@@ -134,7 +145,9 @@ def _versions(findings: Findings) -> Iterator[str]:
             [a.measure.title, *(_value(float(findings.full[a.measure.key][task, v][0])) for v in VERSIONS)]
             for a in findings.agreements
         ]
-        yield f"Every metric under audit ({task}):\n\n" + table(("metric", *(f"`{v}`" for v in VERSIONS)), every)
+        yield f"The following table lists all audited metrics ({task}):\n\n" + table(
+            ("metric", *(f"`{v}`" for v in VERSIONS)), every
+        )
 
 
 def _checks(findings: Findings) -> Iterator[Sequence[str]]:
@@ -156,7 +169,7 @@ def _agrees(one: Agreement) -> Sequence[str]:
 def _misorders(findings: Findings) -> Iterator[str]:
     """For every metric what it is for, and for what the field ranks models by also the whole."""
     raw = [f"{_value(float(v[0]))} ({task})" for (task, who), v in findings.full["raw_ua"].items() if who == "original"]
-    yield f"The original, which forgot nothing, has a raw unlearning accuracy of {' and '.join(raw)}."
+    yield f"The original, which forgot nothing, has a raw unlearning accuracy of {', '.join(raw)}."
     lines = []
     for one in findings.agreements:
         told = [f"In its own aspect, {_wrongs(one.own)}"] if one.own.wrong else []
@@ -164,7 +177,7 @@ def _misorders(findings: Findings) -> Iterator[str]:
             told.append(f"As a ranking, {_wrongs(one.whole)}")
         if told:
             lines.append(f"- **{one.measure.title}**: {'. '.join(told)}.")
-    yield "\n".join(lines) or "No metric misorders them."
+    yield "\n".join(lines) or "No metric puts versions in the wrong order."
 
 
 def _wrongs(verdict: Verdict) -> str:
@@ -217,8 +230,10 @@ def _frechet(findings: Findings) -> Iterator[str]:
         others = [v for v in VERSIONS if v not in ("original", "filter")]  # filter's images are the original's
         nearer = [f"`{v}` ({_value(x)})" for v in others if (x := frechet.means[task, v][-1]) < own[0]]
         if nearer:
-            told += f" With unequal n, it would therefore rank below {', '.join(nearer)}, "
-            told += f"which were measured at n = {frechet.sizes[-1]}."
+            told += (
+                f" Measured at n = {frechet.sizes[0]}, the original would therefore rank below {', '.join(nearer)}, "
+            )
+            told += f"measured at n = {frechet.sizes[-1]}."
         yield told
 
 
@@ -235,8 +250,8 @@ def _quality(findings: Findings) -> Iterator[str]:
     if best.merit == second.merit:
         yield f"`{best.name}` and `{second.name}` do equally well here; the default is `{DEFAULT}`."
     else:
-        now = "as it is now" if best.name == DEFAULT else f"the default is `{DEFAULT}`"
-        yield f"`{best.name}` does best and is recommended as the default ({now})."
+        now = "it already is" if best.name == DEFAULT else f"the current default is `{DEFAULT}`"
+        yield f"`{best.name}` does best, so it should be the default ({now})."
 
 
 def _truths() -> Iterator[Sequence[str]]:
@@ -252,8 +267,8 @@ def _facts(findings: Findings, command: str) -> Iterator[str]:
         counts = ", ".join(f"{n} {split}" for split, n in sizes(seen).items())
         long, glued = evidence.glued[task]
         lines.append(
-            f"- {task}: {len(seen)} generations of each version on {counts} prompts; {evidence.left_out[task]} "
-            f"left out, because not every version has them; {long} of {glued} glued prompts are too long for the text "
+            f"- {task}: {len(seen)} images of each version for {counts} prompts; {evidence.left_out[task]} images "
+            f"left out because not every version has them; {long} of {glued} glued prompts are too long for the text "
             "encoder"
         )
     lines += [f"- {name}: {value}" for name, value in evidence.facts.items()]

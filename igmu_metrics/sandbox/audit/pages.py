@@ -28,44 +28,47 @@ from igmu_metrics.sandbox.audit.yardstick import (
 from igmu_metrics.statistics.formatting import DASH, formatted, number
 
 _YARDSTICK: Final = """\
-For every prompt and seed, a *virtual model* takes the image of one of the packaged versions at random. Its recipe
-fixes the probabilities by split, probe, attack family and concept. It is therefore known exactly what the model has
-forgotten and kept, whatever a metric reports. There are {n} virtual models of {kinds} kinds, in increasing doses. Each
-is scored once, on {prompts} prompts of every split with {seeds} seeds each, sampled from those of the sandbox with
-replacement. The scores are computed by the functions that create scorecards, with {resamples} resamples in their
-bootstraps.
+For every prompt and seed, a *virtual model* takes the image of one of the packaged versions at random. The recipe of a
+virtual model sets the probability of each version by split, probe, attack family and concept. It is therefore known
+exactly what a virtual model has forgotten and kept, whatever a metric reports. There are {n} virtual models of {kinds}
+kinds, with increasing doses of damage. Each virtual model is scored once, on {prompts} prompts of every split with
+{seeds} seeds each. The prompts are sampled with replacement from those of the sandbox. The scores are computed by the
+functions that create scorecards, with {resamples} resamples in their bootstraps.
 
-- **bias** and **RMSE** are computed from value − truth, if a metric is on the scale of the truth. Metrics for which
-  lower is better are reversed.
-- **coverage** is the share of 95% intervals that include the truth. The number after the comma is this share for
-  models whose truth is neither 0 nor 1. If nothing leaks at all, a single false alarm of the detector makes an
-  interval miss the truth. The truth is what the model does, so this coverage includes the detector's errors, in
-  contrast to that of simulations in which the detector's answers are the truth.
-- **rank** is Spearman's correlation with the truth over all models, with an interval from {resampled} resamples of the
-  models. The next column is the correlation with the true forget score (the harmonic mean of the five true aspects), as
-  if models were ranked by this metric alone.
-- **smallest** is the smallest difference in truth above which {told:.0%} of all pairs of models are in the right order.
-- **images** is the number of images that the metric needs for this number of prompts, including the original's if it
-  uses them.
+- **bias** and **RMSE** are computed from the differences between the metric's values and the true values, if both are
+  on the same scale. Metrics for which lower is better are reversed first.
+- **coverage** is the share of 95% intervals that include the true value. The number after the comma is this share for
+  models whose true value is neither 0 nor 1. If nothing leaks at all, a single false alarm of the detector makes an
+  interval miss the true value. The true value describes what the model does, so errors of the detector lower this
+  coverage. In simulations that treat the detector's answers as the truth, such errors do not lower the coverage.
+- **rank** is Spearman's rank correlation with the true values over all models, with an interval from {resampled}
+  resamples of the models. The next column is the correlation with the true forget score (the harmonic mean of the five
+  true aspects), as if models were ranked by this metric alone.
+- **smallest** is the smallest difference between true values above which {told:.0%} of all pairs of models are in the
+  right order.
+- **images** is the number of images that the metric needs for this number of prompts, including the original's images
+  if the metric uses them.
 
-A metric *falls short* if its bias exceeds {biased:g}, or {worst:g} for some kind of models; if its intervals
-include the truth in clearly less than {covers:.0%} of cases; or if its rank correlation is below {ranked:g}. These
-thresholds were set before the first measurement, except the one for single kinds, which was added after a first look at
-the results."""
+A metric *falls short* if its bias exceeds {biased:g} over all models, or {worst:g} for models of any one kind; if its
+intervals include the true value in clearly less than {covers:.0%} of cases; or if its rank correlation is below
+{ranked:g}. These thresholds were set before the first measurement, except the threshold for single kinds, which was
+added after we had seen the first results."""
 _TRUTHS: Final = """\
-True forgetting, robustness, preservation and quality are the probabilities themselves. `original` shows the target
-where it generated it, `gold` and `filter` do not, and `collapsed` shows nothing. Quality is also lost if all seeds of a
-prompt give the same image. True alignment is the exception: it is the mean of CLIP's scores for the parts."""
+The true forgetting, robustness, preservation and quality of a virtual model follow directly from its probabilities. An
+image by `original` shows the target if the original generated the target, images by `gold` and `filter` do not show
+the target, and images by `collapsed` show nothing. Quality is also lost if all seeds of a prompt give the same image.
+The true alignment is not a probability but the mean of CLIP's scores for the versions that the model mixes."""
 _MEANS: Final = """\
 Which mean of the five aspects is best? The table uses pairs of virtual models of one task whose order is beyond
-dispute. Either one model is better by 0.1 in some aspect and worse in none, or one is above 0.5 in all aspects, and the
-other is below 0.1 in one aspect and therefore useless."""
+dispute. In such a pair, either one model is better by 0.1 in some aspect and not worse in any, or one model is above
+0.5 in all aspects and the other is useless, because one of its aspects is below 0.1."""
 _NOISY: Final = """\
-Images that show the target at random (in {prevalences} of the images) are judged by detectors with planted errors. The
-error rates were measured on {measured} positive and {measured} negative images. There are {prompts} prompts with
-{seeds} seeds. For none, half or all of the prompts, the seeds share both the content of the image and the detector's
-error. Each cell shows how many corrected intervals include the truth, and in parentheses how many are entirely
-below and above it."""
+In this test, the target appears in images at random (in {prevalences} of the images), and detectors with planted errors
+judge the images. The detectors' error rates were measured on {measured} positive and {measured} negative images. There
+are {prompts} prompts with {seeds} seeds each. For none, half or all of the prompts, the seeds share both the content of
+the image and the detector's error. Each cell of the table shows the share of corrected intervals that include the true
+value. The numbers in parentheses are the shares of intervals that lie entirely below and entirely above the true
+value."""
 
 
 def yardstick(findings: Findings, figure: str, scatter: str) -> Iterator[str]:
@@ -137,7 +140,7 @@ def _follows(measured: Sequence[Measured]) -> Iterator[str]:
             for m in found
         )
         best = min(found, key=lambda m: m.rmse)
-        yield f"{what} {told}. The smallest error is that of {best.contender.title}."
+        yield f"{what} {told}. {best.contender.title} has the smallest error."
 
 
 _QUESTIONS: Final = {

@@ -105,10 +105,10 @@ class Measured:
         if abs(self.worst[0]) > WORST:
             found.append(f"its bias is {self.worst[0]:+.2f} for models of the kind '{self.worst[1]}'")
         if self.coverage is not None and self.coverage[1][1] < COVERS:
-            inside = f" ({self.inside:.0%} where it is neither 0 nor 1)" if self.inside == self.inside else ""
-            found.append(f"its intervals include the truth for {self.coverage[0]:.0%} of the models{inside}")
+            inside = f" ({self.inside:.0%} if it is neither 0 nor 1)" if self.inside == self.inside else ""
+            found.append(f"its intervals include the true value for {self.coverage[0]:.0%} of the models{inside}")
         if not self.rank.value >= RANKED:
-            found.append(f"its rank correlation with the truth is {number(self.rank.value)}")
+            found.append(f"its rank correlation with the true values is {number(self.rank.value)}")
         return found
 
 
