@@ -78,8 +78,8 @@ def config_concepts(config: str) -> tuple[str, ...]:
     """
     if config == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} has no concept; its prompts have questions instead. Generate and score them with "
-            f"--config {GENERAL}, or read them with igmu_data.load.load_bench({GENERAL!r})."
+            f"config {GENERAL!r} does not test a concept; its prompts come with questions instead. Generate and score "
+            f"images with --config {GENERAL}, or read the prompts with igmu_data.load.load_bench({GENERAL!r})."
         )
     if config in sandbox_configs():
         return sandbox_configs()[config]

@@ -371,8 +371,8 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: the content of row {row.id!r} was changed; its id would now be {found!r}. Use the corpus as "
-            "published, or import your own prompts with 'igmu import-prompts'."
+            f"{place}: the content of row {row.id!r} has been changed; its id would now be {found!r}. Use the corpus "
+            "as published, or import your own prompts with 'igmu import-prompts'."
         )
     return row
 

@@ -172,8 +172,8 @@ class Evaluation(Settings):
             members = config_concepts(self.config)
             first = concept(members[0])
             raise InputError(
-                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one. Use a config "
-                f"such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
+                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one concept at a "
+                f"time. Use a config such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
             )
         return target
 

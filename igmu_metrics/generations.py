@@ -253,7 +253,8 @@ class Generations:
                 cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate this image"
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, so {partner} cannot be compared "
-                    f"({len(missing)} missing in all). {cure}, or leave unpaired images out with --on-error skip."
+                    f"({len(missing)} images are missing in total). {cure}, or leave unpaired images out with "
+                    "--on-error skip."
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])
@@ -292,7 +293,9 @@ def joined(tables: Sequence[Generations]) -> Generations:
             widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
             if len(widths) > 1:
                 listed = " and ".join(map(str, widths))
-                raise InputError(f"{name}: the vectors have different lengths, {listed}. Compute all with one network.")
+                raise InputError(
+                    f"{name}: the vectors have different lengths, {listed}. Compute all of them with the same network."
+                )
             width = widths[0] if widths else 0
             parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
@@ -349,7 +352,9 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(f"{path} is not a valid table of 'igmu score --shard' ({error}). Score again.") from error
+        raise MetadataError(
+            f"{path} is not a valid table written by 'igmu score --shard' ({error}). Score again."
+        ) from error
 
 
 def line_schema() -> dict[str, Any]:

@@ -101,7 +101,7 @@ def pairs(flag: str, given: Iterable[str], form: str) -> dict[str, str]:
         if not equals or not name:
             raise InputError(f"{flag} is {one!r}; it must have the form {form}.")
         if name in chosen:
-            raise InputError(f"{flag} assigns {name!r} twice. Assign one value to it.")
+            raise InputError(f"{flag} assigns a value to {name!r} twice. Assign only one value.")
         chosen[name] = value
     return chosen
 

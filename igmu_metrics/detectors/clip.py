@@ -142,7 +142,8 @@ class Vocabulary:
         for concept, others in self.rivals.items():
             if not others or concept in others:
                 raise EmptyInputError(
-                    f"vocabulary: the rivals of {concept!r} must contain at least one class, but not {concept!r}."
+                    f"vocabulary: the rivals of {concept!r} must include at least one class, and must not include "
+                    f"{concept!r} itself."
                 )
             for name in (concept, *others):
                 if not self.texts.get(name):

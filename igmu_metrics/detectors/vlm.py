@@ -257,8 +257,8 @@ def answer_tokens(tokenizer: Any, name: str) -> tuple[list[int], list[int]]:
                     known[pieces[0]] = None
     if not found[0]:
         raise WeightsError(
-            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in the same spelling, so its answer cannot be "
-            "read from one token. Use another model."
+            f"{name}: the tokenizer has no matching single tokens for 'yes' and 'no', so the model's answer cannot be "
+            "read from its first token. Use another model."
         )
     return list(found[0]), list(found[1])
 

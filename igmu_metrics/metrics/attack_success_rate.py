@@ -155,7 +155,7 @@ def rows(
         if source_ids is None or plain_ids is None or plain_seeds is None or plain_present is None:
             raise InputError(
                 "only some of plain_ids, plain_seeds, plain_present and source_ids are given. Pass all of them, or "
-                "leave out all that begin with plain."
+                "leave out all arguments whose names begin with 'plain'."
             )
         m = validation.same_length(
             plain_ids=plain_ids,

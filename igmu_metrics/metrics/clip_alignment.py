@@ -208,7 +208,7 @@ def cosine(name: str, a: FloatArray, other_name: str, b: FloatArray) -> FloatArr
     """(n,) cosines of unit rows, clipped to −1..1 to correct rounding."""
     if a.shape != b.shape:
         raise InputError(
-            f"{name} has shape {a.shape}, but {other_name} has {b.shape}. Pass one row per generation in each, all "
-            "from one CLIP model."
+            f"{name} has shape {a.shape}, but {other_name} has {b.shape}. Pass one row per generation in both, "
+            "computed with the same CLIP model."
         )
     return np.asarray(np.clip((a * b).sum(axis=1), -1.0, 1.0))

@@ -85,7 +85,7 @@ def observe(
     n = len(images)
     if partners is not None and len(partners) != n:
         raise LengthMismatchError(
-            f"there are {n} images, but {len(partners)} partners. Pass one partner for each image."
+            f"there are {n} images, but {len(partners)} images to compare them with. Pass one of these for each image."
         )
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:

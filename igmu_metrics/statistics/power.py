@@ -140,7 +140,8 @@ def prompts_for_bound(
         raise OutOfRangeError(f"bound is {bound!r}; it must lie between 0 and 1.")
     if rate == bound:
         raise InputError(
-            f"the rate and the bound are both {rate!r}, so no number of prompts decides. Use another rate."
+            f"the rate and the bound are both {rate!r}, so no number of prompts can show a difference. Use another "
+            "rate."
         )
     normal, share = NormalDist(), seed_correlation + (1 - seed_correlation) / seeds if 0 < rate < 1 else 1.0
     spread = normal.inv_cdf(power) * sqrt(rate * (1 - rate))

@@ -165,7 +165,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
     """
     if why := too_few(len(sums)):
-        raise InputError(f"studentized: {why}. Use unbounded_mean, which then gives the mean without an interval.")
+        raise InputError(f"studentized: {why}. Use unbounded_mean, which then returns the mean without an interval.")
     sums = np.asarray(sums, dtype=np.float64)
     x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not change even the last bit
     value = float(x.sum() / n.sum())

@@ -185,7 +185,7 @@ class HeadTraining:
             if getattr(self, name) < least:
                 raise OutOfRangeError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
         if self.seed > LARGEST_SEED:
-            raise OutOfRangeError(f"seed is {self.seed}, but torch's generator reads only 32 bits. Use at most 2^32-1.")
+            raise OutOfRangeError(f"seed is {self.seed}, but torch's generator uses only 32 bits. Use at most 2^32-1.")
         if out.suffix != ".safetensors":
             raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
         if out.is_dir():

@@ -470,14 +470,15 @@ class TestFindPipeline:
         with pytest.raises(WeightsError, match="no folder"):
             find_pipeline(str(tmp_path / "nothing"))
         with pytest.raises(
-            WeightsError, match=r"Parts are added to a base as in BASE,unet=FILE \(or checkpoint, transformer"
+            WeightsError, match=r"Add parts to a base model as in BASE,unet=FILE \(or checkpoint, transformer"
         ):
             find_pipeline(f"{model},esd.safetensors")
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "esd.pt").touch()
         monkeypatch.chdir(tmp_path)
         with pytest.raises(
-            WeightsError, match=r"models/esd\.pt is a file\. Specify its base and its kind, as in BASE,unet=FILE"
+            WeightsError,
+            match=r"models/esd\.pt is a file\. Specify its base model and which part the file replaces",
         ):
             find_pipeline("models/esd.pt")
         with pytest.raises(WeightsError, match="model_index"):
