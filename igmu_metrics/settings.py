@@ -228,8 +228,8 @@ class Settings:
     strip: str = field(
         default="corpus",
         metadata=_about(
-            "Stripped prompts for CSDR: those of the corpus (corpus), or those of the IGMU reference (reference), "
-            "for comparison with the reference's numbers.",
+            "Source of the prompts without the concept for CSDR: the corpus (corpus), or the IGMU reference "
+            "(reference), to compare results with the numbers of the reference.",
             choices=("corpus", "reference"),
         ),
     )
@@ -265,7 +265,8 @@ class Settings:
         ),
     )
     batch_size: int = field(
-        default=16, metadata=_about("Number of images to read ahead at once.", minimum=1, influence=Influence.NONE)
+        default=16,
+        metadata=_about("Number of images to load in advance.", minimum=1, influence=Influence.NONE),
     )
     seed: int = field(default=0, metadata=_about("Random seed for the bootstrap.", minimum=0))
     precision: str = field(
@@ -289,7 +290,7 @@ class Settings:
     only: frozenset[tuple[str, int]] | None = field(
         default=None,
         metadata=_about(
-            "Generations to score, by row id and seed; default: all generations in the folders.",
+            "Images to score, by row id and seed; default: all images in the folders.",
             influence=Influence.NONE,  # not recorded separately, since the card lists its generations
             command_line=False,
         ),

@@ -95,8 +95,8 @@ def attack(
         typer.Option(min=0, help="Random seed for the searches; on a CPU, the same seed always gives the same result."),
     ] = 0,
 ) -> Attacked:
-    """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often
-    they succeed."""
+    """Attack your own model: search for prompts or embeddings that bring the concept back, and report how often they
+    succeed."""
     from dataclasses import replace
 
     from igmu_metrics import registry

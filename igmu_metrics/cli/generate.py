@@ -52,7 +52,7 @@ def generate(
     split: Annotated[
         list[str] | None,
         typer.Option(
-            help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat this "
+            help="Split for which to generate images: forget, retain or adversarial; default: all splits. Repeat this "
             "option for each split."
         ),
     ] = None,
