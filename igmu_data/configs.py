@@ -58,7 +58,7 @@ def config_target(config: str) -> str | None:
     for `general`.
 
     Raises:
-        UnknownConfigError: with the nearest configs.
+        UnknownConfigError: the config is unknown; the message suggests similar ones.
 
     >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
     ('object/church', 'object/church', None)
@@ -73,7 +73,7 @@ def config_concepts(config: str) -> tuple[str, ...]:
     """The concepts that a config gathers; knows the configs of both repositories and of the sandbox.
 
     Raises:
-        UnknownConfigError: with the nearest configs.
+        UnknownConfigError: the config is unknown; the message suggests similar ones.
         InputError: `general`, which has no concept.
     """
     if config == GENERAL:

@@ -1,7 +1,7 @@
 """The Python API: `score("name", …)` returns a Score, and `list_metrics()` lists the metrics.
 
-A metric takes either its own inputs (labels, decisions, features; see its `rows`), or images and texts, from which
-these are computed with a backbone:
+A metric accepts either its own inputs (labels, decisions, features; see its `rows`), or images and texts, from which a
+backbone computes these inputs:
 
 >>> s = score("concept_accuracy", predictions=["object/none"], references=["object/church"], target="object/church")
 >>> s.value, s.n_generations
@@ -73,7 +73,7 @@ def score(
         batch_size: number of images in memory at once; does not influence the numbers.
         seed: random seed of the bootstrap.
         resamples: number of resamples of the bootstrap.
-        signature: further fields of the signature, such as `config` or `model`.
+        signature: additional fields of the signature, such as `config` or `model`.
         looks: number of this interim check and of all planned checks, such as 4/11, so that intervals are valid for
             all checks together; by default the numbers that `igmu run --until` recorded next to the images.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
