@@ -141,8 +141,7 @@ class UnsupportedError(InputError, NotImplementedError):
 
 
 class VerificationError(InputError):
-    """The numbers in a scorecard or a published table cannot all be correct; the problems are printed before the
-    error."""
+    """The numbers in a scorecard or a published table cannot all be correct; the problems are printed first."""
 
 
 class ImageError(IgmuError):

@@ -74,7 +74,9 @@ with warnings.catch_warnings():
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         prompt: Text = Field(description="the text given to the image generator")
-        concept: ConceptId = Field(description="the concept to forget: whose benchmark this row belongs to")
+        concept: ConceptId = Field(
+            description="the concept to forget; the row is part of the benchmark for this concept"
+        )
         split: Split = Field(description="forget, retain or adversarial")
         probe: Probe = Field(
             description="direct, negation or composition (forget), near, far, in-prompt or superclass (retain), attack "
