@@ -183,8 +183,8 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
                 nouns[target] = _nouns(root.parent / "prompts" / task / f"{target}.csv", path)
             if number // each >= len(nouns[target]):
                 raise MetadataError(
-                    f"{path} belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])} nouns. "
-                    "Move the file elsewhere."
+                    f"{path} belongs to noun number {number // each + 1}, but HUB lists only {len(nouns[target])} "
+                    f"nouns for {target}. Move the file elsewhere."
                 )
             noun = nouns[target][number // each]
             ids = called(noun)

@@ -273,9 +273,9 @@ def _require_apart(train: Part, test: Part) -> None:
     same = [d for d in test.seen.digests if d in trained_on]
     if 2 * len(same) > len(test.shown):
         raise InputError(
-            f"{len(same)} of {len(test.shown)} test images are also in train, such as the one whose pixels have the "
-            f"sha256 {same[0][:16]}, so the head would be measured on its training images. Choose another "
-            "--test-split."
+            f"{len(same)} of the {len(test.shown)} test images are also in the train split (for example, the image "
+            f"whose pixels have the sha256 {same[0][:16]}), so the head would be measured on its training images. "
+            "Choose another --test-split."
         )
 
 
