@@ -47,8 +47,8 @@ def attack(
         int | None,
         typer.Option(
             min=1,
-            help="Number of candidates per step (prompt attacks) or of noise samples (embedding attacks); default: "
-            "depends on the attack.",
+            help="Number of candidates per step (for prompt attacks) or noise samples per step (for embedding "
+            "attacks); default: depends on the attack.",
         ),
     ] = None,
     tokens: Annotated[

@@ -33,7 +33,7 @@ OnError = Literal["raise", "skip"]
 Blank = Literal["apart", "keep"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
-_CHECK: Final = "Check the weights and the precision (16 bits can overflow)."
+_CHECK: Final = "Check the weights and the precision (float16 can overflow)."
 _AT_ONCE: Final = 64  # images that a detector judges in one call, always as many: see `networks.extraction`
 
 

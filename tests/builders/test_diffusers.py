@@ -434,7 +434,7 @@ class TestFailures:
         assert not (tmp_path / "out").exists()
 
     def test_what_the_pipeline_refuses_or_draws_otherwise(self, pipeline: Pipeline, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"cannot generate row .*33"):
+        with pytest.raises(InputError, match=r"cannot generate an image for row .*33"):
             draw(REQUESTS[:1], pipeline, tmp_path, width=33)
 
         def small(**_: Any) -> Any:
