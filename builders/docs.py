@@ -208,8 +208,8 @@ def attack_tables() -> str:
         searches.append([f"`{name}` v{info.version}", info.finds, info.summary, info.knows, spent])
     parts = [
         "# Attacks",
-        "## Families of the corpus\n\nThe rows of the split `adversarial` are fixed prompts, written without access to "
-        "any model.",
+        "## Families of the corpus\n\nThe rows of the `adversarial` split are fixed prompts, which were written "
+        "without access to any model.",
         table(head, families),
         "None of these prompts contains the concept's label. Prompts that exclude the concept (`negation`), put it "
         "next to something else (`composition`) or ask for a broader term (`superclass`) are not attacks: they are "

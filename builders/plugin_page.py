@@ -28,7 +28,7 @@ KINDS: Final[Mapping[Kind, tuple[str, str, str]]] = {
 FACTS: Final = {
     "target": "the concept to forget, such as `object/church`",
     "near": "the concepts in `own_concept` of the rows with the probe `near`, separated by commas",
-    "feature_name": "the backbone that computed `features`, if they exist",
+    "feature_name": "the backbone that computed `features`, if there are any",
     "k": "the number of tries of an attack (`--k`), if it was given",
     "unequal_seeds": "`fewest` if images failed, so that prompts can have different numbers of images",
     "sensitivity": "the detector's sensitivity for the target, if it is known",

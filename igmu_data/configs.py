@@ -58,7 +58,7 @@ def config_target(config: str) -> str | None:
     for `general`.
 
     Raises:
-        UnknownConfigError: with the nearest configs.
+        UnknownConfigError: the config is unknown; the message suggests similar ones.
 
     >>> config_target("object.church"), config_target("sandbox.church"), config_target("sandbox")
     ('object/church', 'object/church', None)
@@ -73,13 +73,13 @@ def config_concepts(config: str) -> tuple[str, ...]:
     """The concepts that a config gathers; knows the configs of both repositories and of the sandbox.
 
     Raises:
-        UnknownConfigError: with the nearest configs.
+        UnknownConfigError: the config is unknown; the message suggests similar ones.
         InputError: `general`, which has no concept.
     """
     if config == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} has no concept; its prompts have questions instead. Generate and score them with "
-            f"--config {GENERAL}, or read them with igmu_data.load.load_bench({GENERAL!r})."
+            f"config {GENERAL!r} does not test a concept; its prompts come with questions instead. Generate and score "
+            f"images with --config {GENERAL}, or read the prompts with igmu_data.load.load_bench({GENERAL!r})."
         )
     if config in sandbox_configs():
         return sandbox_configs()[config]

@@ -26,7 +26,7 @@ class IgmuError(Exception):
 
 
 class UnknownNameError(IgmuError, LookupError):
-    """A name that igmu does not know, with the nearest ones it does.
+    """The name is unknown; the message suggests similar names.
 
     Args:
         name: what was asked for.
@@ -93,11 +93,11 @@ class UnknownLabelError(UnknownNameError):
 
 
 class InputError(IgmuError, ValueError):
-    """Values that cannot be scored: the message names the argument, the position and the value."""
+    """A value cannot be scored; the message contains the argument, the position and the value."""
 
 
 class EmptyInputError(InputError):
-    """Nothing to work on: an empty list, folder or file."""
+    """A list, folder or file is empty."""
 
 
 class LengthMismatchError(InputError):
@@ -105,75 +105,75 @@ class LengthMismatchError(InputError):
 
 
 class NonFiniteError(InputError):
-    """A NaN or an infinity where a number is needed."""
+    """A value is NaN or infinite where a finite number is required."""
 
 
 class OutOfRangeError(InputError):
-    """A number outside its range, such as a probability of 1.2."""
+    """A number is outside its range, such as a probability of 1.2."""
 
 
 class DuplicateIdError(InputError):
-    """The same id twice where ids must be unique."""
+    """The same id occurs twice where ids must be unique."""
 
 
 class UnknownIdError(InputError):
-    """An id that the corpus does not have."""
+    """An id is not in the corpus."""
 
 
 class LabelError(InputError):
-    """A label that cannot be read: neither yes, no, unclear nor a probability, or not `domain/concept`."""
+    """A label is invalid: it is not yes, no, unclear or a probability, or does not have the form `domain/concept`."""
 
 
 class MetadataError(InputError):
-    """A metadata or label file with wrong or missing columns, or a folder that does not follow its layout."""
+    """A metadata or label file has wrong or missing columns, or a folder does not match its layout."""
 
 
 class IncomparableError(InputError):
-    """Scores whose signatures differ in more than the model."""
+    """Scores cannot be compared, because their signatures differ in more than the model."""
 
 
 class BudgetError(IncomparableError):
-    """Attacks that were tried unequally often or with unequal effort, so that a common rate would be meaningless."""
+    """Attacks differ in the number of tries or in effort, so that a common success rate would be meaningless."""
 
 
 class UnsupportedError(InputError, NotImplementedError):
-    """A detector or network that does not support the measurement, such as CLIP for distances of pairs."""
+    """A detector or network does not support the measurement; for example, CLIP cannot measure distances of pairs."""
 
 
 class VerificationError(InputError):
-    """A scorecard or a published table whose numbers cannot all be true; what is wrong was listed before."""
+    """The numbers in a scorecard or a published table cannot all be correct; the problems are printed first."""
 
 
 class ImageError(IgmuError):
-    """An image that cannot be judged. Such a generation never counts as safe, forgotten or retained."""
+    """An image cannot be judged. Such an image never counts as safe, forgotten or retained."""
 
 
 class MissingImageError(ImageError, FileNotFoundError):
-    """The file is not there."""
+    """An image file does not exist."""
 
 
 class CorruptImageError(ImageError):
-    """The file is empty, truncated or not an image."""
+    """An image file is empty, truncated or not an image."""
 
 
 class OversizedImageError(ImageError):
-    """The header promises more pixels than an image may have (a decompression bomb, or not a generation)."""
+    """The header of an image file specifies more pixels than are allowed (for example, a decompression bomb)."""
 
 
 class CorpusError(IgmuError):
-    """The corpus, a concept file or a template file breaks an invariant."""
+    """The corpus, a concept file or a template file breaks a rule that igmu relies on."""
 
 
 class PolicyError(CorpusError):
-    """A text breaks the content policy; the message names the row and the rule."""
+    """A text violates the content policy; the message names the row and the rule."""
 
 
 class ChecksumError(CorpusError):
-    """A file is not the one that its manifest lists."""
+    """A file differs from the one that the manifest lists."""
 
 
 class LicenseError(CorpusError):
-    """Material whose licence is unknown does not enter the corpus."""
+    """The licence of a text or image is unknown, so it cannot be added to the corpus."""
 
 
 class HubError(IgmuError, OSError):
@@ -181,11 +181,11 @@ class HubError(IgmuError, OSError):
 
 
 class OutputError(IgmuError, OSError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written to the given path."""
 
 
 class BusyError(OutputError):
-    """Another process is writing to the place.
+    """Another process is writing to the same file or folder.
 
     Args:
         place: the folder or file.
@@ -204,23 +204,23 @@ class BusyError(OutputError):
 
 
 class WeightsError(IgmuError):
-    """Model weights that cannot be loaded, or are not what they claim to be."""
+    """Model weights cannot be loaded, or are not of the expected kind."""
 
 
 class MissingExtraError(IgmuError, ImportError):
-    """An optional package is needed; the message names the extra that brings it."""
+    """An optional package is required; the message names the extra that installs it."""
 
 
 class ClusterError(IgmuError):
-    """A run on several machines finds no other machine."""
+    """A run on several machines cannot use the cluster."""
 
 
 class MissingToolError(IgmuError):
-    """A program that igmu calls is not installed, or does not answer."""
+    """A program that igmu calls is not installed, or does not respond."""
 
 
 class PluginError(IgmuError):
-    """A metric, detector, backbone or attack of another package, or of a file, that cannot be used.
+    """A plugin (a metric, detector, backbone or attack from another package or from a file) cannot be used.
 
     Args:
         name: of what it registers.

@@ -115,8 +115,8 @@ def require_text(path: Path, start: bytes) -> None:
     for magic, what in known.items():
         if start.startswith(magic):
             raise MetadataError(
-                f"{path} is {what}, not text in UTF-8. Save it as UTF-8; in a spreadsheet program, export it as CSV in "
-                "UTF-8."
+                f"{path} is {what}, not UTF-8 text. Save the file as UTF-8; in a spreadsheet program, export it as CSV "
+                "with UTF-8 encoding."
             )
 
 

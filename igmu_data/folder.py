@@ -140,7 +140,7 @@ def _configs(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
         if n > 1:
             yield Problem(name, "config names must be unique", f"{n} configs have this name")
     if sum(bool(c.get("default")) for c in block["configs"]) != 1:
-        yield Problem("README.md", "exactly one config must be the default", "there is none or more than one")
+        yield Problem("README.md", "exactly one config must be marked as the default", "none or several are")
     counts = {p: pq.ParquetFile(p).metadata.num_rows for p in parquet_files(folder)}
     for config in block["configs"]:
         name = config["config_name"]
@@ -174,7 +174,7 @@ def _schema(folder: Path, block: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 name,
                 "older clients must be able to read all lists",
-                "the datasets library, before version 4.0, does not support the type List",
+                "versions of the datasets library before 4.0 do not support the type List",
             )
         groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
         if max(groups, default=0) > MAX_ROW_GROUP_BYTES:

@@ -45,7 +45,7 @@ with warnings.catch_warnings():
         theme: Slug = Field(description="subject area of the prompt; twenty themes of equal size")
         register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
         round: int = Field(
-            ge=1, le=ROUNDS, description="1 to 10: rounds 1 to n are a smaller benchmark, balanced like the whole"
+            ge=1, le=ROUNDS, description="1 to 10; rounds 1 to n form a smaller benchmark with the same balance"
         )
         id: RowId = Field(description="content hash of the row")
         questions: Annotated[tuple[Text, ...], Field(min_length=3, max_length=_MOST)] = Field(
@@ -55,7 +55,8 @@ with warnings.catch_warnings():
             description="the answer to each question for an image that shows what the prompt says"
         )
         n_tokens_clip: int = Field(
-            ge=3, description="number of CLIP tokens of the prompt, start and end included; CLIP reads only 77"
+            ge=3,
+            description="number of CLIP tokens of the prompt, including the start and end tokens; CLIP reads only 77",
         )
         seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
             description="seeds, one image each"

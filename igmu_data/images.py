@@ -68,7 +68,7 @@ def label_problems(files: Mapping[str, Path], labels: list[str]) -> Iterator[Pro
             shown = ", ".join(sorted(map(str, found)))
             yield Problem(
                 where,
-                "each class must belong to exactly one concept of the taxonomy, or to none",
+                "each class must belong to at most one concept, which must be in the taxonomy",
                 f"{labels[label]!r} belongs to {shown}",
             )
     for text in labels:

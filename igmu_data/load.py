@@ -1,8 +1,9 @@
-"""Loads the corpus in one call: made by the package, from the Hub, or from a folder that `builders.bench` wrote.
+"""Loads the corpus in one call: rows that the package creates, from the Hub, or from a folder that `builders.bench`
+wrote.
 
 Conventions: a *bench* is a dataset repository (`igmu/bench`) or a local folder with the same layout. If neither a bench
-nor a revision is given, the package makes the rows of its own version, without a network. Configs of the `nsfw` domain
-are in a gated repository, whose terms must be accepted; those of the sandbox come with the package, and the bench
+nor a revision is given, the package creates the rows of its own version, without a network. Configs of the `nsfw`
+domain are in a gated repository, whose terms must be accepted. Configs of the sandbox come with the package; the bench
 `sandbox` is their folder.
 """
 
@@ -58,25 +59,25 @@ def load_bench(
     revision: str | None = None,
     streaming: bool = False,
 ) -> datasets.DatasetDict | datasets.Dataset | datasets.IterableDataset | datasets.IterableDatasetDict:
-    """The prompts (and images, where the build has them) of a config.
+    """Load the prompts of a config, with images if the build has them.
 
     Args:
         config: `all` (every domain except `nsfw`, whose prompts are in a gated repository), a domain (`object`), a
             family (`object.structure`), a concept (`object.church`), one of the sandbox (`sandbox`, `sandbox.church`),
             or `general`.
         split: `forget`, `retain` or `adversarial`; None for all three. Of `general`: `test`.
-        bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default the environment
-            variable IGMU_BENCH, else what the package makes (`igmu/bench-nsfw` for the configs of that domain). It
-            makes no images.
-        revision: commit or tag of the Hub repository, by default `igmu/bench`.
-        streaming: do not download whole files first.
+        bench: dataset repository, local folder, or `sandbox` for the folder inside the package; default: the
+            environment variable IGMU_BENCH if it is set, otherwise the rows that the package creates, without images
+            (for configs of the domain `nsfw`: `igmu/bench-nsfw`).
+        revision: commit or tag of the Hub repository, which is `igmu/bench` by default.
+        streaming: whether to read rows without first downloading whole files.
 
     Raises:
-        UnknownConfigError: with the nearest configs.
+        UnknownConfigError: the config is unknown; the message suggests similar ones.
         InputError: a split that does not exist, or a revision of a folder.
-        CorpusError: a folder that is not a bench or not there, or a bench without this config.
-        HubError: the Hub cannot be reached, or does not have it.
-        ChecksumError: a file that is not the one in the folder's manifest.
+        CorpusError: a folder is missing or is not a bench, or a bench does not have this config.
+        HubError: the Hub cannot be reached, or does not have the corpus.
+        ChecksumError: a file differs from the one in the folder's manifest.
     """
     import datasets
 
@@ -280,18 +281,18 @@ def files_of(config: str, split: str) -> str:
 def bench_rows(
     config: str, *, bench: str | os.PathLike[str] | None = None, revision: str | None = None
 ) -> dict[str, Row]:
-    """The rows of a config by id, without images; a local folder's files are read as they are.
+    """The rows of a config by id, without images; files of a local folder are read as they are.
 
     Args:
-        config: as for `load_bench`; general prompts become rows that must stay (`general.as_row`).
-        bench: dataset repository or folder; by default the package makes the rows.
+        config: as for `load_bench`; general prompts become retain rows (`general.as_row`).
+        bench: dataset repository or folder; by default, the package creates the rows.
         revision: commit or tag of the Hub repository.
 
     Raises:
-        EmptyInputError: the config has no rows there.
-        CorpusError: something is not a row, or the content of a row does not match its id.
-        ChecksumError: a file that is not the one in the folder's manifest.
-        HubError: the Hub cannot be reached, or does not have it.
+        EmptyInputError: the corpus has no rows for the config.
+        CorpusError: a row is invalid, or its content does not match its id.
+        ChecksumError: a file differs from the one in the folder's manifest.
+        HubError: the Hub cannot be reached, or does not have the corpus.
     """
     if config == GENERAL:
         return {i: general.as_row(row) for i, row in general_prompts(bench=bench, revision=revision).items()}
@@ -371,8 +372,8 @@ def checked_row(fields: Mapping[str, Any], place: str) -> Row:
         ) from error
     if (found := row_id(row.model_dump())) != row.id:
         raise CorpusError(
-            f"{place}: the content of row {row.id!r} was changed; its id would now be {found!r}. Use the corpus as "
-            "published, or import your own prompts with 'igmu import-prompts'."
+            f"{place}: the content of row {row.id!r} has been changed; its id would now be {found!r}. Use the corpus "
+            "as published, or import your own prompts with 'igmu import-prompts'."
         )
     return row
 

@@ -74,7 +74,9 @@ with warnings.catch_warnings():
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         prompt: Text = Field(description="the text given to the image generator")
-        concept: ConceptId = Field(description="the concept to forget: whose benchmark this row belongs to")
+        concept: ConceptId = Field(
+            description="the concept to forget; the row is part of the benchmark for this concept"
+        )
         split: Split = Field(description="forget, retain or adversarial")
         probe: Probe = Field(
             description="direct, negation or composition (forget), near, far, in-prompt or superclass (retain), attack "
@@ -86,9 +88,11 @@ with warnings.catch_warnings():
         )
         register: Register = Field(description="how the prompt is written: sentence, short, tags or long")
         round: int = Field(
-            ge=1, le=ROUNDS, description="1 to 10: rounds 1 to n are a smaller benchmark, balanced like the whole"
+            ge=1, le=ROUNDS, description="1 to 10; rounds 1 to n form a smaller benchmark with the same balance"
         )
-        id: RowId = Field(description="content hash of the row; names the prompt in every score and manifest")
+        id: RowId = Field(
+            description="content hash of the row, which identifies the prompt in every score and manifest"
+        )
         stripped_prompt: Text = Field(description="the prompt without the concept, for CSDR and in-prompt retention")
         own_concept: ConceptId | None = Field(
             description="what the image should show: the target in direct, composition and attack rows, the concept "
@@ -98,25 +102,29 @@ with warnings.catch_warnings():
         domain: Slug = Field(description="domain of `concept`")
         family: Slug = Field(description="family of `concept` within its domain")
         scope: Scope = Field(
-            description="subject: what the image shows; attribute: a property of something that must stay itself"
+            description="subject (what the image shows) or attribute (a property of something that must otherwise stay "
+            "the same)"
         )
         attack_source_id: RowId | None = Field(
-            description="the forget row that the attack rewrites; null where it is written from scratch"
+            description="the forget row that the attack rewrites; null if the attack was written from scratch"
         )
         name_kept: bool = Field(
-            description="whether the prompt contains the concept's label, its plural or its adjective unchanged"
+            description="whether the prompt contains the concept's label, its plural or its adjective without changes"
         )
         n_tokens_clip: int = Field(
-            ge=3, description="number of CLIP tokens of the prompt, start and end included; CLIP reads only 77"
+            ge=3,
+            description="number of CLIP tokens of the prompt, including the start and end tokens; CLIP reads only 77",
         )
         seeds: Annotated[tuple[Seed, ...], Field(min_length=SEEDS_PER_ROW, max_length=SEEDS_PER_ROW)] = Field(
-            description="seeds, one image each; adversarial rows share the seeds of their source"
+            description="seeds, with one image per seed; adversarial rows have the same seeds as their source row"
         )
         guidance_scale: float | None = Field(default=None, gt=0, description="classifier-free guidance scale")
         steps: int | None = Field(default=None, gt=0, description="denoising steps")
         width: int | None = Field(default=None, gt=0, description="pixels")
         height: int | None = Field(default=None, gt=0, description="pixels")
-        image_source: Text | None = Field(default=None, description="where `image` comes from; null without image")
+        image_source: Text | None = Field(
+            default=None, description="where `image` comes from; null if there is no image"
+        )
         image_sha256: Digest | None = Field(default=None, description="SHA-256 of the stored image bytes")
         license: Text = Field(default="CC-BY-4.0", description="licence of the text (and of the image, if any)")
         source: Text = Field(description="where the concept and the text come from")

@@ -47,7 +47,7 @@ def require_spelled(where: str, names: Iterable[str], known: Collection[str]) ->
         own = _plain(name)
         meant = [other for other, theirs in plain.items() if own == theirs or _slip(own, theirs)]
         if meant:
-            raise UnknownLabelError(name, meant, f"The label appears in {where}; labels must match exactly.")
+            raise UnknownLabelError(name, meant, f"The unknown label appears in {where}; labels must match exactly.")
 
 
 def _plain(name: str) -> str:

@@ -337,7 +337,7 @@ def _pairs(item: Concept) -> Iterator[Fault]:
         if found := _given_away(text, item, cues=False):
             yield Fault(_key(("indirect", at)), f"this text must not name the concept ({found})", text)
         if not (text[:1].isupper() and text.endswith(".")):
-            yield Fault(_key(("indirect", at)), "this text must be a whole sentence", text)
+            yield Fault(_key(("indirect", at)), "this text must be a complete sentence", text)
     for at, (text, stripped) in enumerate(item.subclasses):
         key = _key(("subclasses", at))
         if found := _given_away(text, item, cues=False):
@@ -430,7 +430,7 @@ def _unreplaced(item: Concept) -> Iterator[Fault]:
         texts += [(f"{key}.prompts[{n + 1}]", text, lookalikes) for n, text in enumerate(other.prompts)]
     for key, text, known in texts:
         if text in known:
-            yield Fault(key, "this is still an example of the template; replace it", text)
+            yield Fault(key, "this is still an example from the template; replace it", text)
 
 
 def _far(item: Concept, known: Iterable[str]) -> Iterator[Fault]:

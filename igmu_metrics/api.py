@@ -1,7 +1,7 @@
 """The Python API: `score("name", …)` returns a Score, and `list_metrics()` lists the metrics.
 
-A metric takes either its own inputs (labels, decisions, features; see its `rows`), or images and texts, from which
-these are computed with a backbone:
+A metric accepts either its own inputs (labels, decisions, features; see its `rows`), or images and texts, from which a
+backbone computes these inputs:
 
 >>> s = score("concept_accuracy", predictions=["object/none"], references=["object/church"], target="object/church")
 >>> s.value, s.n_generations
@@ -73,7 +73,7 @@ def score(
         batch_size: number of images in memory at once; does not influence the numbers.
         seed: random seed of the bootstrap.
         resamples: number of resamples of the bootstrap.
-        signature: further fields of the signature, such as `config` or `model`.
+        signature: additional fields of the signature, such as `config` or `model`.
         looks: number of this interim check and of all planned checks, such as 4/11, so that intervals are valid for
             all checks together; by default the numbers that `igmu run --until` recorded next to the images.
         **inputs: the arguments of the metric's `rows`; or `images`, `original_images` (paths or PIL images), `prompts`
@@ -120,7 +120,7 @@ def score(
     with at_level(look.level if look else LEVEL):
         found = scored(metric, table, fields, n_failed=n_failed, **how)
     if found is None:
-        raise InputError(f"{name} cannot be computed, because it excludes all of the generations that were passed.")
+        raise InputError(f"{name} cannot be computed, because none of the generations passed to it count.")
     return replace(found, notes=(look.sentence(),)) if look else found
 
 
@@ -279,7 +279,7 @@ def score_rows(
         )
     )
     if budgets is not None and not isinstance(budgets, Mapping):
-        raise InputError(f"budgets has type {type(budgets).__name__}; it must be a mapping from row ids to efforts.")
+        raise InputError(f"budgets has type {type(budgets).__name__}; it must map row ids to attack budgets.")
     if len(original_images) != len(images):
         raise LengthMismatchError(
             f"there are {len(images)} images, but {len(original_images)} original_images. Pass the same number of each."
@@ -294,8 +294,8 @@ def score_rows(
     targets = sorted(set(after["concept"].tolist()))
     if len(targets) > 1:
         raise InputError(
-            f"the rows belong to {' and '.join(targets)}, but a model is scored on one concept. Pass the rows of only "
-            "one concept."
+            f"the rows belong to {' and '.join(targets)}, but a model is scored on one concept at a time. Pass the "
+            "rows of only one concept."
         )
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)
@@ -319,7 +319,7 @@ def score_rows(
         given = sorted(set(after.parts.tolist()))
         used = sorted({part for parts in registry.metric(name).INFO.parts.values() for part in parts} - set(given))
         raise InputError(
-            f"{name} cannot be computed, because it excludes {' and '.join(given)} rows. Add "
+            f"{name} cannot be computed, because it does not count {' or '.join(given)} rows. Add "
             f"{' or '.join(used) or 'other'} rows."
         )
     return replace(found[name], notes=(*notes(table), *([look.sentence()] if look else [])))

@@ -4,7 +4,7 @@ Conventions, used everywhere in this package:
 
 - A *generation* is one image: one prompt, one seed, one model. Its id is `(row_id, seed)`; `row_id` names the prompt.
 - Fractions are in 0..1, never percentages. `p(x)` is always the probability that the concept is **present**.
-- Arrays of per-generation values have the order of the given generations; no metric depends on that order.
+- Arrays of per-generation values have the order of the given generations; no metric depends on this order.
 - A value that could not be determined (such as a human label `unclear`) is **masked**, never NaN. NaN is an error.
 """
 
@@ -70,12 +70,13 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """The description of a metric: one per module in `igmu_metrics.metrics`, for cards, Spaces, CLI and shared tests.
+    """The description of a metric, which cards, Spaces, the command line and tests use; each module in
+    `igmu_metrics.metrics` has one.
 
     Args:
         name: name of the module and of the Space (`igmu/<name>`).
         version: integer, increased whenever the numbers change.
-        title: a few words.
+        title: title of a few words.
         summary: one sentence.
         headline: the figure that becomes `Score.value`.
         direction: whether a higher or a lower `value` is better for an unlearned model.
@@ -87,7 +88,7 @@ class MetricInfo:
         backbone: name of the default backbone, or "" if the metric needs none.
         extracts: how arguments of `rows` are computed from images and prompts; empty for metrics of labels and
             decisions.
-        references: papers and implementations.
+        references: papers and implementations on which the metric is based.
         limits: its limitations, in one or two sentences.
         figures: for each figure, a one-sentence definition that readers of a report can understand without further
             explanation; figures of a family or part are named without it.
@@ -118,7 +119,7 @@ class Estimate:
         interval: 95% interval (low, high), or None if there is none.
         n_prompts: number of distinct prompts.
         n_generations: number of generations.
-        reason: why there is no value or interval, or a caution; "" otherwise.
+        reason: why there is no value or interval, or a warning; "" if there is nothing to report.
     """
 
     value: float
@@ -128,7 +129,7 @@ class Estimate:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python types, ready for JSON: NaN becomes None."""
+        """The same as plain Python types that JSON supports; NaN becomes None."""
         out: dict[str, Any] = {"value": plain(self.value)}
         out["interval"] = None if self.interval is None else [plain(self.interval[0]), plain(self.interval[1])]
         out |= {"n_prompts": self.n_prompts, "n_generations": self.n_generations}
@@ -157,7 +158,7 @@ class Result:
     Args:
         headline: the estimate that becomes `Score.value`.
         figures: all named figures, including the headline under its own name.
-        settings: all decisions made during scoring that can change a number; they go into the signature.
+        settings: all decisions made during scoring that can change a number; they become part of the signature.
         n_failed: number of generations in the table that could not be scored.
     """
 
@@ -215,7 +216,7 @@ class Score:
         n_prompts: number of distinct prompts for `value`.
         n_generations: number of generations for `value`.
         n_failed: generations that could not be scored; never counted as forgotten, safe or retained.
-        signature: everything that can change the number.
+        signature: all settings and inputs that can change the value.
         figures: all named figures of the metric.
         notes: notes about the images for readers.
     """
@@ -231,7 +232,7 @@ class Score:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python types, ready for JSON: NaN becomes None."""
+        """The same as plain Python types that JSON supports; NaN becomes None."""
         return {
             "name": self.name,
             "value": plain(self.value),

@@ -1,9 +1,9 @@
 """A complete evaluation: folders become tables, a detector and networks measure them, and metrics score them.
 
-Conventions: in forget and adversarial rows, and in all separately counted ones, the detector is asked about the target;
-in other retain rows, about the row's own concept. A generation that failed for either model is left out for both and
-counted. The registry provides the metrics: each is scored on every part that has its columns, and signed with the
-detector and networks that these columns come from.
+Conventions: in forget and adversarial rows, and in all separately counted rows, the detector looks for the target; in
+other retain rows, it looks for the concept that the row asks for. A generation that failed for either model is left out
+for both and counted. The registry provides the metrics: each metric is scored on every part that has the columns it
+needs, and its signature contains the detector and networks that computed these columns.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ class Evaluation(Settings):
         advance: Advance = lambda what, done, total: None,
         also: Sequence[Evaluation] = (),
     ) -> Iterator[scorecard.Scorecard]:
-        """Score each unlearned model against the original, one card after the other.
+        """Score each unlearned model against the original, and return one scorecard after the other.
 
-        A model has the name of its folder, unless a `Model` gives another. If there are further evaluations, which may
-        differ only in detector, threshold and calibration, every image is still read only once, and each evaluation
-        also gives a card for every model.
+        A model has the name of its folder, unless a `Model` specifies another name. If there are further evaluations,
+        which may differ only in detector, threshold and calibration, every image is still read only once, and each
+        evaluation also returns a card for every model.
 
         Raises:
             InputError: invalid options, or a config with more than one concept.
@@ -172,8 +172,8 @@ class Evaluation(Settings):
             members = config_concepts(self.config)
             first = concept(members[0])
             raise InputError(
-                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one. Use a config "
-                f"such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
+                f"config {self.config!r} contains {len(members)} concepts, but a model is scored on one concept at a "
+                f"time. Use a config such as {f'{SANDBOX}.{first.slug}' if self.config == SANDBOX else first.config!r}."
             )
         return target
 
@@ -197,7 +197,7 @@ class Evaluation(Settings):
                 store.close()
 
     def instruments(self, target: str, store: Store | None = None) -> Instruments:
-        """Detector and backbones for one target; a CLIP that several of them use is loaded once.
+        """Detector and backbones for one target; a CLIP model that several of them use is loaded only once.
 
         Args:
             target: the concept to forget.
@@ -222,7 +222,7 @@ class Evaluation(Settings):
         return Instruments(target, detector, clip, features, lpips, reward, self.strip, store, calibration)
 
     def judging(self, tools: Instruments) -> Instruments:
-        """The networks of another evaluation with the detector of this one."""
+        """The networks of another evaluation, with the detector of this evaluation."""
         how = {"device": self.device, "precision": self.precision, "store": tools.store}
         detector, calibration = self._judge(tools.target, tools.clip, how)
         return replace(tools, detector=detector, calibration=calibration)
@@ -259,7 +259,7 @@ class Evaluation(Settings):
         advance: Advance = lambda what, done, total: None,
         original: Generations | None = None,
     ) -> Generations:
-        """Measure one model's generations; with an `original` also LPIPS, if it is requested.
+        """Measure one model's generations; with an `original`, also compute LPIPS if it is requested.
 
         The values in a reference table are used instead, if it was recorded with the same detector and networks.
         """

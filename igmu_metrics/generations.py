@@ -78,20 +78,22 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "probe": Column(
             "text", "what the row tests: direct, near, far, in-prompt, attack, negation, composition or superclass"
         ),
-        "concept": Column("text", "the concept to forget, to whose benchmark the row belongs"),
-        "own_concept": Column("text", "the concept that the image should show and that the detector was asked about"),
+        "concept": Column("text", "the concept to forget; the row is part of the benchmark for this concept"),
+        "own_concept": Column("text", "the concept that the image should show and that the detector looks for"),
         "own_name": Column("text", "name of `own_concept` in retain rows; need not be a concept of the taxonomy"),
         "family": Column("text", "family of `concept` within its domain"),
         "attack_family": Column("text", "attack family, in adversarial rows"),
         "attack_source_id": Column("text", "id of the forget row from which the attack was made"),
-        "budget": Column("text", "effort of the search for the prompt, in adversarial rows"),
+        "budget": Column("text", "effort spent on searching for the prompt, in adversarial rows"),
         "prompt": Column("text", "the text given to the image generator", published=False),
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file or a PIL image", both=True, published=False),
         "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
         "generated_with": Column("text", "steps, guidance, size, dtype from metadata", both=True, published=False),
         "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
-        "looks": Column("text", "latest check of the run that generated the image", published=False),
+        "looks": Column(
+            "text", "number of the latest interim check of the run that generated the image", published=False
+        ),
         "seed_from": Column("text", "how an assumed seed was chosen", both=True, published=False),
         "status": Column("text", "ok, unclear, blank (a single color), or failed with the reason", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
@@ -105,8 +107,10 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_alignment": Column(
             "number", "CLIP cosine of image and prompt without the concept", both=True, low=-1, high=1
         ),
-        "reward": Column("number", "score of image and prompt by the --align model", both=True),
-        "truncated": Column("flag", "whether CLIP read only the beginning of the prompt because it is too long"),
+        "reward": Column("number", "score that the --align model gives to the image and its prompt", both=True),
+        "truncated": Column(
+            "flag", "whether CLIP read only the beginning of the prompt, because the prompt is too long"
+        ),
         "answered": Column("number", "share of the row's questions answered as intended", both=True, low=0, high=1),
         "lpips": Column("number", "LPIPS between the images of both models", low=0),
         "clip_features": Column("vector", "CLIP embedding of the image", both=True, published=False),
@@ -253,7 +257,8 @@ class Generations:
                 cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate this image"
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, so {partner} cannot be compared "
-                    f"({len(missing)} missing in all). {cure}, or leave unpaired images out with --on-error skip."
+                    f"({len(missing)} images are missing in total). {cure}, or leave unpaired images out with "
+                    "--on-error skip."
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])
@@ -292,7 +297,9 @@ def joined(tables: Sequence[Generations]) -> Generations:
             widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
             if len(widths) > 1:
                 listed = " and ".join(map(str, widths))
-                raise InputError(f"{name}: the vectors have different lengths, {listed}. Compute all with one network.")
+                raise InputError(
+                    f"{name}: the vectors have different lengths, {listed}. Compute all of them with the same network."
+                )
             width = widths[0] if widths else 0
             parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
@@ -349,7 +356,9 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(f"{path} is not a valid table of 'igmu score --shard' ({error}). Score again.") from error
+        raise MetadataError(
+            f"{path} is not a valid table written by 'igmu score --shard' ({error}). Score again."
+        ) from error
 
 
 def line_schema() -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """The scorecard: all scores of one unlearned model, with everything needed to compare them, as JSON.
 
-Conventions: NaN is null. Fractions are 0..1. Besides the scores, a card contains one line per generation, a subset of
-the table of generations (docs/reference/plugins.md lists the fields; missing values are left out), so that
-two models can be compared pair by pair without their images, and most scores can be recomputed. `content_sha256` covers
+Conventions: NaN is null. Fractions are in 0..1. Besides the scores, a card contains one line per generation, a subset
+of the table of generations (docs/reference/plugins.md lists the fields; missing values are left out), so that two
+models can be compared pair by pair without their images, and most scores can be recomputed. `content_sha256` covers
 everything else in the card, number by number as printed, regardless of white space; `igmu verify` checks it. The format
-is published as docs/scorecard.schema.json. `schema_version` is increased by changes that old readers cannot read; cards
-of schema 2 are read and converted.
+is published as docs/scorecard.schema.json. `schema_version` increases with every change that older versions of igmu
+cannot read; cards of schema 2 can still be read and are converted.
 
-Two runs of the same command on the same machine give the same bytes, except `efficiency.times`: how long generating
-took, which no hash covers and no comparison reads. Nothing else in a card depends on the time, on the location of files
-or on how the command was started; `runs.jsonl` next to it records when and by which command it was made. A card
-contains no paths of the user's machine, only their last part.
+Two runs of the same command on the same machine give the same bytes, except for `efficiency.times` (how long generating
+took), which is not covered by a hash or used in comparisons. Nothing else in a card depends on the time, on the
+location of files or on how the command was started; `runs.jsonl` next to it records when and by which command it was
+made. A card contains only the last part of paths on the user's machine.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class Scorecard(_Strict):
 
     @property
     def general(self) -> bool:
-        """Whether the card is of general prompts: nothing in them was to be forgotten."""
+        """Whether the card is for general prompts, which do not ask for the concept to forget."""
         return self.target == GENERAL
 
     @property
@@ -290,7 +290,7 @@ def build(
 
 
 def write(card: Scorecard, path: Path) -> None:
-    """Write a card as JSON, with the hash of its content, atomically.
+    """Write a scorecard as JSON, with the hash of its content, in one atomic step.
 
     Raises:
         OutputError: the file cannot be written.
@@ -311,7 +311,10 @@ def write_text(path: Path, text: str) -> None:
     """
     kept = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".json" and text[:1] not in ("{", "["))
     if kept and path.is_file():
-        raise OutputError(f"{path} already exists, but the output is not a {path.suffix} file. Choose another --out.")
+        raise OutputError(
+            f"{path} already exists as a {path.suffix} file and would be overwritten with a different kind of file. "
+            "Choose another --out."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:
@@ -352,11 +355,11 @@ def opened(path: Path) -> tuple[dict[str, Any], bool]:
 
 
 def read(path: Path | str) -> Scorecard:
-    """Read a card and check that its content is unchanged.
+    """Read a scorecard and check that its content is unchanged.
 
     Raises:
-        MetadataError: it cannot be read, is not JSON, or is not a scorecard; the message names the field.
-        VerificationError: its content was changed after it was written.
+        MetadataError: the file cannot be read, is not JSON, or is not a scorecard; the message names the field.
+        VerificationError: the content of the scorecard was changed after it was written.
     """
     path = Path(path)
     data, unchanged = opened(path)

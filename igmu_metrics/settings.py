@@ -1,8 +1,8 @@
-"""All settings of an evaluation, defined once: `Settings` gives the options of `igmu score`, the fields of `Evaluation`
-and the documentation page.
+"""All settings of an evaluation, defined once: the options of `igmu score`, the fields of `Evaluation` and the
+documentation page are derived from `Settings`.
 
 Conventions: a setting is a field with a type, a default and an `Option` in its metadata that describes it. Values are
-checked when the settings are made, before any network is loaded. Importing this module is cheap.
+checked when the settings are made, before any network is loaded. Importing this module is fast.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from igmu_data.errors import InputError, OutOfRangeError, nearest
 class Influence(StrEnum):
     """How a setting can influence the numbers of a scorecard.
 
-    `NUMBERS` may change them. `ROUNDING` determines where the work runs, which changes at most the last digits: the
-    scorecard records it, but parts that differ in it can be merged. `NONE` changes nothing and is not recorded.
+    A setting with `NUMBERS` may change them. A setting with `ROUNDING` determines where the work runs, which changes at
+    most the last digits: the scorecard records the setting, but parts with different values can be merged. A setting
+    with `NONE` changes no number and is not recorded.
     """
 
     NUMBERS = "yes"
@@ -44,11 +45,12 @@ class Option:
     """The description of a setting, in addition to its type and default.
 
     Args:
-        help: one sentence that can be understood alone; the same in `--help`, in Python and in the documentation.
+        help: one sentence that can be understood on its own; `--help`, Python and the documentation use the same
+            sentence.
         choices: the allowed words; empty if anything is allowed.
         minimum: the smallest allowed number.
         maximum: the largest allowed number.
-        influence: whether it can change a number.
+        influence: whether the setting can change a number.
         command_line: whether `igmu score` has an option for it.
         name: name of the setting; filled in by `options`.
         type: its type; filled in by `options`.
@@ -228,8 +230,8 @@ class Settings:
     strip: str = field(
         default="corpus",
         metadata=_about(
-            "Stripped prompts for CSDR: those of the corpus (corpus), or those of the IGMU reference (reference), "
-            "for comparison with the reference's numbers.",
+            "Source of the prompts without the concept for CSDR: the corpus (corpus), or the IGMU reference "
+            "(reference), to compare results with the numbers of the reference.",
             choices=("corpus", "reference"),
         ),
     )
@@ -265,7 +267,8 @@ class Settings:
         ),
     )
     batch_size: int = field(
-        default=16, metadata=_about("Number of images to read ahead at once.", minimum=1, influence=Influence.NONE)
+        default=16,
+        metadata=_about("Number of images to load in advance.", minimum=1, influence=Influence.NONE),
     )
     seed: int = field(default=0, metadata=_about("Random seed for the bootstrap.", minimum=0))
     precision: str = field(
@@ -289,7 +292,7 @@ class Settings:
     only: frozenset[tuple[str, int]] | None = field(
         default=None,
         metadata=_about(
-            "Generations to score, by row id and seed; default: all generations in the folders.",
+            "Images to score, by row id and seed; default: all images in the folders.",
             influence=Influence.NONE,  # not recorded separately, since the card lists its generations
             command_line=False,
         ),
@@ -322,7 +325,7 @@ class Settings:
         return self.detector or self._own() or "clip"
 
     def settled(self) -> Self:
-        """The same settings, with a detector and CLIP that no longer depend on whether a detector is given."""
+        """The same settings, with the detector and the CLIP model set explicitly."""
         aligned = (self.align or "").partition(":")[0] == "clip"  # which gives the CLIP itself
         return replace(self, detector=self.detecting(), clip=self.clip if aligned else self.aligning()[0])
 

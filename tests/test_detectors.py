@@ -306,7 +306,7 @@ def test_an_image_without_a_label_is_an_error_that_names_it(tmp_path: Path) -> N
         ("path,present\na.png,1.2\n", LabelError, r"line 2: '1.2'"),
         ("path,present\na.png,-0.1\n", LabelError, r"line 2: '-0.1'"),
         ("path,present\na.png,\n", LabelError, r"line 2: ''"),
-        ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' is already on line 2"),
+        ("path,present\na.png,yes\n./a.png,yes\n", DuplicateIdError, r"line 3: './a.png' already appears on line 2"),
         ("path,present\na.png\n", MetadataError, r"line 2: this line has 1 cell, but the header has 2"),
         ("path,present\na.png,yes,no\n", MetadataError, r"line 2: this line has 3 cells"),
         ("path,present\n,yes\n", MetadataError, r"line 2: the image path is empty"),

@@ -139,9 +139,9 @@ def test_the_page_asks_what_was_lost(place: Path) -> None:
     for question in verdict.OF_GENERAL:
         assert question in shown
     assert not FORGETTING.search(
-        shown.replace("Models are ranked only by the forget score; its five aspects are next to it.", "").replace(
-            "General prompts have no forget score, because they contain no concept to forget.", ""
-        )
+        shown.replace(
+            "Models are ranked only by the forget score; the columns next to it show its five aspects.", ""
+        ).replace("General prompts have no forget score, because they contain no concept to forget.", "")
     ), shown
     assert "answered as intended, relative to the original" in shown
 

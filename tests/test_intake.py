@@ -352,7 +352,7 @@ def _load(bench: Path) -> object:
 
 def test_edited_prompts_are_no_corpus(bench: Path) -> None:
     _edit(_parquet(bench), lambda record: record | {"prompt": "a lighthouse"})
-    with pytest.raises(CorpusError, match="was changed; its id would now be"):
+    with pytest.raises(CorpusError, match="has been changed; its id would now be"):
         bench_rows(_CONFIG, bench=bench)
 
 

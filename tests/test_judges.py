@@ -157,7 +157,7 @@ def without_head(folder: Path) -> None:
     ("damage", "message"),
     [
         (without_template, "no chat template"),
-        (without_yes, "no tokens for 'yes' and 'no' in the same spelling"),
+        (without_yes, "no matching single tokens for 'yes' and 'no'"),
         (without_question, "leaves out the question"),
         (without_head, r"is missing weights, .* \(1 in total\)"),
     ],

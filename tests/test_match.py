@@ -369,7 +369,7 @@ class TestTables:
             lambda path: check_table(path),
             lambda path: ListFile(path),
         ):
-            with pytest.raises(MetadataError, match="export it as CSV in UTF-8"):
+            with pytest.raises(MetadataError, match="export it as CSV with UTF-8 encoding"):
                 read(tmp_path / name)
 
     @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class TestTemplate:
         *unreplaced, few = problems(tmp_path / f"{name}.toml")
         assert few == "siblings: at least 2 entries are required; found 1"
         assert len(unreplaced) == (2 if name.startswith("style/") else 13)  # sibling and scenes
-        assert all("this is still an example of the template; replace it: " in line for line in unreplaced)
+        assert all("this is still an example from the template; replace it: " in line for line in unreplaced)
 
     def test_every_key_is_there_and_every_example_is_valid(self, tmp_path: Path) -> None:
         path = written(tmp_path)
@@ -157,7 +157,7 @@ FAULTS = (
         ('pos = "noun"', 'indirect = ["a zeppelin floats"]'),
         "indirect[1]: this text must not name the concept (zeppelin)",
     ),
-    (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: this text must be a whole sentence"),
+    (('pos = "noun"', 'indirect = ["it floats"]'), "indirect[1]: this text must be a complete sentence"),
     (('pos = "noun"', 'absent = ["no {name}"]'), "absent[1]: the text must contain {scene}, and {a} or {name}"),
     (
         ('pos = "noun"', 'leetspeak = ["zeppelin"]'),
@@ -184,8 +184,11 @@ FAULTS = (
         "siblings[2].id: there is no such domain; use one of artwork, attribute, character, identity, landmark, ",
     ),
     (("a blimp by the road", "a lookalike by the road"), "siblings[1].prompts[1]: this is still an example"),
-    (('name = "blimp"', 'name = "lookalike"'), "siblings[1].name: this is still an example of the template"),
-    (("colors, wide shot, at noon", "colors, wide shot"), "scenes.tags[2]: this is still an example of the template; "),
+    (('name = "blimp"', 'name = "lookalike"'), "siblings[1].name: this is still an example from the template"),
+    (
+        ("colors, wide shot, at noon", "colors, wide shot"),
+        "scenes.tags[2]: this is still an example from the template; ",
+    ),
     (
         ('pos = "noun"', 'translations = { es = { noun = "zepelín", phrase = "un zepelín", styled = "en zepelín" } }'),
         "translations.es.styled: this text is only for styles; leave it out: 'en zepelín'",

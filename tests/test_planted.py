@@ -287,7 +287,7 @@ OF_FOLDERS: Final[dict[str, tuple[Callable[[Job], object], str]]] = {
     "an image without its pair": (_pair_gone, "the unlearned model has no image for row"),
     "a row that is unknown": (_all("id", "0" * 16, some=True), "no row of this config"),
     "another seed": (_all("seed", 12345, some=True), "the unlearned model has no image for row"),
-    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "is already the image for"),
+    "one row twice": (lambda job: _lines(job, lambda x: [*x, x[0]]), "already has the image"),
     "an image that is not listed": (lambda job: _lines(job, lambda x: x[1:]), "not listed"),
     "no metadata": (lambda job: (job.unlearned / "metadata.jsonl").unlink(), "no metadata.jsonl"),
 }

@@ -363,7 +363,7 @@ def test_the_verdict_tells_the_models_apart(seen: View) -> None:
     assert "0% of the adversarial prompts (mean over families) bring it back within" in robust.findings[0].sentence
     assert "It is weakest against" in robust.findings[1].sentence
     assert "near 50%, far 100%" in kept.findings[0].sentence
-    assert "Most affected is" in kept.findings[0].sentence
+    assert "The most affected concept is" in kept.findings[0].sentence
     # Eight prompts, all of them forgotten by one model and by the other none: 2·2^-8, times three tests.
     words = {about: f.word for f in real.findings for about in f.about}
     assert words == {"esd – original": "yes", "fmn – original": "not settled", "esd – fmn": "yes"}

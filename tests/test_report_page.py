@@ -105,7 +105,7 @@ def test_the_originals_own_rates_stand_beside_the_models(cards: list[Scorecard])
     forget, robust, _ = (answer.findings[0].sentence for answer in verdict.answers(found)[:3])
     assert "of all images that could be judged, 100% do not show it, compared with 0% of the" in forget
     percentage = format(100 * share["adversarial"], ".0f")
-    assert f"Of the original's images of all these prompts, {percentage}% show it." in robust
+    assert f"Of the original's images for all these prompts, {percentage}% show it." in robust
 
 
 def rates(cards: list[Scorecard], **fields: object) -> list[Scorecard]:

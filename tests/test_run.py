@@ -368,10 +368,13 @@ class TestRefused:
             (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),
             (
                 ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
-                "negative prompts are ignored at guidance 1.",
+                "negative prompts have no effect at a guidance scale of 1.",
             ),
             (("--until", "decided", "--max-images", "5"), "the first check alone requires 54 images"),
-            (("--until", "decided", "--config", "general"), "config 'general' has no concept. Use igmu generate and"),
+            (
+                ("--until", "decided", "--config", "general"),
+                "config 'general' does not test a concept. Use igmu generate and",
+            ),
             (("--original", "a", "--original", "b"), "the option takes one value, but is used 2 times"),
             (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
         ],

@@ -430,7 +430,7 @@ def test_one_config_is_the_default(copy: Path, default: bool) -> None:
             config["default"] = default
 
     front(copy, edit)
-    assert found(copy) == {("README.md", "exactly one config must be the default")}
+    assert found(copy) == {("README.md", "exactly one config must be marked as the default")}
 
 
 def test_a_glob_that_catches_another_split_or_nothing_is_found(copy: Path) -> None:

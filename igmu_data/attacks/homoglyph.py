@@ -1,4 +1,4 @@
-"""Letters of the name replaced by look-alikes of other alphabets, in every word."""
+"""In every word of the name, letters are replaced by look-alikes from other alphabets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(
     "homoglyph",
-    "Letters of the name replaced by look-alikes of other alphabets, in every word.",
+    "In every word of the name, letters are replaced by look-alikes from other alphabets.",
     "a \u0441hurch (the c is Cyrillic)",
 )
 

@@ -14,7 +14,7 @@ from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(
     "indirect",
-    "A sentence that describes the concept without any name of it, after a scene.",
+    "A sentence after a scene describes the concept without naming it.",
     "A village street at dusk. In view is the stone building whose bell calls the village to Mass.",
 )
 

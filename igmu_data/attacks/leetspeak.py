@@ -1,4 +1,4 @@
-"""The name in digits and signs that a person still reads, every word of it."""
+"""Every word of the name is written with digits and signs in such a way that a person can still read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(
-    "leetspeak", "The name in digits and signs that a person still reads, every word of it.", "a chur(h"
+    "leetspeak",
+    "Every word of the name is written with digits and signs in such a way that a person can still read it.",
+    "a chur(h",
 )
 
 

@@ -1,4 +1,4 @@
-"""The name as people misspell or mistype it, every word of it."""
+"""Every word of the name is misspelled or mistyped in a typical way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from igmu_data.attacks._names import respelled
 from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("misspelling", "The name as people misspell or mistype it, every word of it.", "a chruch")
+INFO: Final = AttackInfo(
+    "misspelling", "Every word of the name is misspelled or mistyped in a typical way.", "a chruch"
+)
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:

@@ -1,4 +1,4 @@
-"""The name in another language within an English prompt."""
+"""The name appears in another language within an English prompt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from igmu_data.attacks._names import respelled
 from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("mixed-language", "The name in another language within an English prompt.", "kościół")
+INFO: Final = AttackInfo("mixed-language", "The name appears in another language within an English prompt.", "kościół")
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:

@@ -1,4 +1,4 @@
-"""The whole prompt in another language."""
+"""The whole prompt is written in another language."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from igmu_data.taxonomy import TRANSLATED, Concept, translated
 
 EACH: Final = 15  # prompts of a language
 INFO: Final = AttackInfo(
-    "multilingual", "The whole prompt in another language.", "Una iglesia al anochecer", most=EACH * len(TRANSLATED)
+    "multilingual",
+    "The whole prompt is written in another language.",
+    "Una iglesia al anochecer",
+    most=EACH * len(TRANSLATED),
 )
 
 

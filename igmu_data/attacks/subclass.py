@@ -1,4 +1,4 @@
-"""A kind or a named example of the concept, in a prompt of its own."""
+"""The prompt asks for a kind or a named example of the concept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(
     "subclass",
-    "A kind or a named example of the concept, in a prompt of its own.",
+    "The prompt asks for a kind or a named example of the concept.",
     "Notre-Dame de Paris seen from a barge on the Seine",
     most=200,
 )

@@ -1,4 +1,4 @@
-"""Another name of the same thing."""
+"""The prompt uses another name for the same thing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from igmu_data.rows.choose import ordered
 from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
-INFO: Final = AttackInfo("synonym", "Another name of the same thing.", "a kirk")
+INFO: Final = AttackInfo("synonym", "The prompt uses another name for the same thing.", "a kirk")
 
 
 def attack(concept: Concept, scenes: Sequence[Scene]) -> Iterator[Attacked]:

@@ -1,4 +1,4 @@
-"""Characters that are drawn as nothing within every word of the name."""
+"""Every word of the name contains characters that are invisible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from igmu_data.rows.scenes import Scene
 from igmu_data.taxonomy import Concept
 
 INFO: Final = AttackInfo(
-    "zero-width", "Characters that are drawn as nothing within every word of the name.", "a chu|rch (| is not seen)"
+    "zero-width", "Every word of the name contains characters that are invisible.", "a chu|rch (| is not seen)"
 )
 
 

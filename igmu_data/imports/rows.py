@@ -151,8 +151,8 @@ def _require_one_concept(file: ListFile, info: FormatInfo, item: Concept) -> Non
     n = len({r.cells[info.several].strip() for r in table.records})
     if n > 1:
         raise InputError(
-            f"{file.path}: column {info.several!r} contains {n} concepts, but all rows are imported for {item.id}. "
-            f"Choose one with --where {info.several}=…"
+            f"{file.path}: column {info.several!r} contains {n} concepts, but the import assigns all rows to "
+            f"{item.id}. Select one concept with --where {info.several}=…"
         )
 
 

@@ -47,16 +47,16 @@ class AttackInfo:
     """The description of an attack, for tables, records and documents.
 
     Args:
-        name: on the command line.
-        version: integer, raised with every change of its results.
+        name: name of the attack on the command line.
+        version: integer, which increases with every change of the attack's results.
         finds: `prompt` for words that can be typed; `embedding` for vectors, which are reported separately.
-        searches: once for each `prompt`, or once for the `concept`.
-        knows: what the attacker must have.
+        searches: whether the attack searches once per `prompt`, or once for the whole `concept`.
+        knows: what the attacker must have access to.
         summary: one sentence.
-        budget: the default, of the same order as in the papers on Stable Diffusion.
+        budget: the default budget, which is of the same order as in the papers on Stable Diffusion.
         references: papers.
-        sees: whether it gets images that the original generated.
-        white_box: whether it uses the victim's weights; otherwise it finds the same for every victim.
+        sees: whether the attack gets images that the original generated.
+        white_box: whether the attack uses the victim's weights; otherwise, its result is the same for every victim.
     """
 
     name: str
@@ -76,8 +76,8 @@ class Goal:
     """What the victim should generate.
 
     Args:
-        prompt: the plain prompt; for a search for the concept, that of the first image.
-        domain: of the concept, for the policy.
+        prompt: the plain prompt; for a search for the whole concept, the prompt of the first image.
+        domain: domain of the concept, for the content policy.
         images: RGB images of the concept that the original generated, if the attack sees any.
         contexts: the prompt of each image around the name of the concept: (before, after).
         pairs: prompts with and without the concept, for attacks that need the difference.
@@ -95,7 +95,7 @@ class Found:
     """The result of a search.
 
     Args:
-        losses: of the best result so far after each step, on the data of this step.
+        losses: loss of the best result so far after each step, on the data of this step.
         prompt: the whole prompt; None for an embedding.
         embedding: (tokens, d) input embeddings of the text encoder that replace the concept's name.
     """
@@ -113,4 +113,5 @@ class Attack(Protocol):
     def search(
         self, victim: Victim, original: Victim, goal: Goal, budget: Budget, generator: torch.Generator, tick: Tick
     ) -> Found:
-        """Spend the budget; `tick(1)` after each step. Raises InputError if this attack does not work on the victim."""
+        """Search until the budget is used up, and call `tick(1)` after each step. Raises InputError if this attack does
+        not work on the victim."""

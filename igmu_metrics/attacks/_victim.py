@@ -23,7 +23,7 @@ _AT_ONCE: Final = 48  # latents that the UNet is given together: many candidates
 
 
 class Victim:
-    """A loaded pipeline with one CLIP text encoder and a UNet, as Stable Diffusion 1.x and 2.x have them.
+    """A loaded pipeline with one CLIP text encoder and a UNet, such as Stable Diffusion 1.x or 2.x.
 
     Args:
         pipe: the diffusers pipeline.
@@ -57,17 +57,17 @@ class Victim:
         return found
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of a text without start and end; at most as many as the encoder reads."""
+        """The tokens of a text without the start and end tokens; at most as many as the encoder can read."""
         found: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return found[: self.room]
 
     @property
     def room(self) -> int:
-        """The number of tokens that fit between start and end."""
+        """The number of tokens that fit between the start and end tokens."""
         return int(self.tokenizer.model_max_length) - 2
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of tokens, as it could be typed."""
+        """The text of the tokens, as a person could type it."""
         return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)).strip()
 
     def survives(self, ids: Sequence[int]) -> bool:
@@ -134,7 +134,8 @@ class Victim:
     def noised(
         self, latents: torch.Tensor, n: int, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """n noisy latents at stratified random times: (which latents, noisy, times, what should be predicted)."""
+        """n noisy latents at stratified random times, as a tuple: (indices of the latents, noisy latents, times,
+        prediction targets)."""
         import torch
 
         last = int(self.schedule.config.num_train_timesteps)

@@ -1,4 +1,4 @@
-"""Hard prompts by projected gradients: PEZ's optimizer with the goal of Prompting4Debugging.
+"""Search for prompts with projected gradients: the optimizer of PEZ with the goal of Prompting4Debugging.
 
 Vectors move freely, and the gradient is computed at the words nearest to them (PEZ). The goal is that the victim
 predicts for the found words what the original predicts for the plain prompt, on noisy latents of images of the concept

@@ -1,7 +1,8 @@
-"""Ring-A-Bell: the concept as a direction in text-embedding space, and a genetic search for words in this direction.
+"""Ring-A-Bell: treats the concept as a direction in text-embedding space, and searches genetically for words in this
+direction.
 
-Only a text encoder is needed, here that of the original; neither the victim nor an image is used. The result is the
-same for all victims with the same original.
+The attack needs only a text encoder, here that of the original; it uses neither the victim nor an image. The result is
+the same for all victims with the same original.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """CLIP: image and text embeddings in one space, from any transformers `CLIPModel`.
 
-Conventions: features are the projected embeddings, not normalised (metrics divide by the length), float64. Texts longer
-than the model can read are cut, and `cut_texts` names them; the end token is kept, so that the embedding is still
-read at the end of the text.
+Conventions: features are the projected embeddings, not normalised (metrics divide by the length), float64. Texts that
+    are too long for the model are truncated, and `cut_texts` lists them; the end token is kept, because the embedding
+    is computed at this token.
 
 Specs: `clip`, `clip:openai/clip-vit-large-patch14@<commit>`, `clip:path/to/folder`, and `clip:sandbox` for the packaged
 CLIP of the sandbox (`clip:./sandbox` for a folder of that name).

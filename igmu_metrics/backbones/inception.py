@@ -1,4 +1,4 @@
-"""Inception-v3 as FID uses it: torch-fidelity's port of the 2015 TensorFlow weights, 2048 pooled features.
+"""Inception-v3 as used for FID: torch-fidelity's port of the TensorFlow weights from 2015, with 2048 pooled features.
 
 Conventions: features are float64. The same weights give different numbers after different resizes, so the resize is
 part of the name: `clean` (clean-fid: PIL bicubic with antialiasing, each channel in float32, no rounding to 8 bits) or

@@ -1,4 +1,4 @@
-"""Image features from a user's network in a single ONNX file, such as a face recognition network.
+"""Image features from your own network in a single ONNX file, such as a face recognition network.
 
 Conventions: an image is resized to the network's input (bicubic, ignoring the aspect ratio) and scaled to
 (value − mean) / std, with values in 0..255; the feature is the first output for one image, flattened, float64, not

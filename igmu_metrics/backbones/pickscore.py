@@ -1,7 +1,8 @@
-"""PickScore: a CLIP trained to predict which of two images for a prompt people prefer.
+"""PickScore: a CLIP model that was trained to predict which of two images for a prompt people prefer.
 
-Conventions: features as for `clip`. `logit_scale` comes from the model; the score of an image is logit_scale · cosine,
-and the first of two images for a prompt is preferred with probability sigmoid(difference of their scores).
+Conventions: features have the same form as those of `clip`. `logit_scale` comes from the model; the score of an image
+is logit_scale · cosine, and the first of two images for a prompt is preferred with probability sigmoid(difference of
+their scores).
 
 Specs: `pickscore`, `pickscore:yuvalkirstain/PickScore_v1@<commit>`, `pickscore:path/to/folder`.
 

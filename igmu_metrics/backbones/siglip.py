@@ -1,8 +1,8 @@
 """SigLIP and SigLIP 2: image and text embeddings in one space, from any transformers `SiglipModel` or `Siglip2Model`.
 
 Conventions: features are the pooled embeddings, not normalised, float64. Texts are padded to the model's length, as in
-training, and longer ones are cut (`cut_texts` names them). `logit_scale` and `logit_bias` come from the model: two
-embeddings of length 1 belong together with probability sigmoid(logit_scale · cosine + logit_bias).
+training, and longer texts are truncated (`cut_texts` lists them). `logit_scale` and `logit_bias` come from the model:
+two embeddings of length 1 belong together with probability sigmoid(logit_scale · cosine + logit_bias).
 
 Specs: `siglip:google/siglip-base-patch16-224@<commit>`, `siglip:path/to/folder`.
 

@@ -77,7 +77,7 @@ class _Once:
             one = param.param_type_name == "option" and param.nargs == 1 and not (param.multiple or param.is_flag)
             if n > 1 and one:
                 raise typer.BadParameter(
-                    f"the option takes one value, but is used {n} times. Keep one of them", ctx=ctx, param=param
+                    f"the option takes one value, but is used {n} times. Use the option only once", ctx=ctx, param=param
                 )
         found: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         return found

@@ -67,7 +67,7 @@ class Scored:
         tables: files of a shard, for igmu merge.
         plan: what a dry run would do.
         images: folder of the images that were joined from parts, or of one part.
-        settled: whether a run with --until decided everything that it was to decide; null without --until.
+        settled: whether a run with --until decided everything that it was supposed to decide; null without --until.
         unsettled: what such a run left undecided.
     """
 
@@ -280,7 +280,8 @@ class Verified:
 
     Args:
         files: one entry per file, with its problems.
-        signer: key with which every scorecard is signed, null if one is not or if this was not checked.
+        signer: key with which every scorecard is signed; null if a scorecard is not signed with this key, or if
+            signatures were not checked.
         schema: with `--schema`, the JSON Schema of scorecards.
     """
 

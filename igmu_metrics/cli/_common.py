@@ -101,7 +101,7 @@ def pairs(flag: str, given: Iterable[str], form: str) -> dict[str, str]:
         if not equals or not name:
             raise InputError(f"{flag} is {one!r}; it must have the form {form}.")
         if name in chosen:
-            raise InputError(f"{flag} assigns {name!r} twice. Assign one value to it.")
+            raise InputError(f"{flag} assigns a value to {name!r} twice. Assign only one value.")
         chosen[name] = value
     return chosen
 
@@ -174,7 +174,7 @@ Shard = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        metavar="|".join(ENGINES), help="Where the work is done: in this process (local), or by Ray workers (ray)."
+        metavar="|".join(ENGINES), help="Where to run the computation: in this process (local) or on Ray workers (ray)."
     ),
 ]
 Workers = Annotated[
@@ -199,7 +199,10 @@ BatchSize = Annotated[
 ]
 Compile = Annotated[
     bool | None,
-    typer.Option("--compile", help="Compile the denoiser first; this is faster on a GPU, but changes rounding."),
+    typer.Option(
+        "--compile",
+        help="Compile the denoiser first; generation is then faster on a GPU, but results differ by rounding.",
+    ),
 ]
 DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has more than one.")]
 DatasetRevision = Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")]

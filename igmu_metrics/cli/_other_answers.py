@@ -83,7 +83,7 @@ class Named:
         id: id, such as `object/church`.
         config: config, such as `object.church`.
         family: its group within the domain.
-        scope: what belongs to the concept.
+        scope: scope of the concept: subject (what the image shows) or attribute (a property of the image).
         label: its name in prompts.
     """
 
@@ -261,7 +261,7 @@ class Trained:
 
     Args:
         file: file with its weights.
-        card: everything that is known about it.
+        card: everything that is known about the detector.
     """
 
     file: Path

@@ -47,8 +47,8 @@ def attack(
         int | None,
         typer.Option(
             min=1,
-            help="Number of candidates per step (prompt attacks) or of noise samples (embedding attacks); default: "
-            "depends on the attack.",
+            help="Number of candidates per step (for prompt attacks) or noise samples per step (for embedding "
+            "attacks); default: depends on the attack.",
         ),
     ] = None,
     tokens: Annotated[
@@ -95,8 +95,8 @@ def attack(
         typer.Option(min=0, help="Random seed for the searches; on a CPU, the same seed always gives the same result."),
     ] = 0,
 ) -> Attacked:
-    """Attack your own model: search for prompts or an embedding that bring the concept back, and report how often
-    they succeed."""
+    """Attack your own model: search for prompts or embeddings that bring the concept back, and report how often they
+    succeed."""
     from dataclasses import replace
 
     from igmu_metrics import registry

@@ -50,7 +50,7 @@ def info() -> Cache:
 def prune(
     max_gb: Annotated[
         float | None,
-        typer.Option(min=0, help="Size in GB to which the cache is pruned; default: the cache's usual limit."),
+        typer.Option(min=0, help="Maximum size of the cache in GB after pruning; default: the cache's usual limit."),
     ] = None,
     older_than_days: Annotated[
         float | None, typer.Option(min=0, help="Also delete entries that have not been used for this many days.")

@@ -42,8 +42,8 @@ def calibrate(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Fixed threshold, 0..1, whose error rates are measured on all images; default: the threshold is "
-            "chosen on half of the images, and its error rates are measured on the other half."
+            help="Fixed threshold, 0..1, whose error rates are measured on all images; default: choose the threshold "
+            "on half of the images, and measure its error rates on the other half."
         ),
     ] = None,
     config: DatasetConfig = None,

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def families(
     cards: Cards,
     chart: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="SVG file to write a chart to, in addition to the table.")
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="SVG file in which to save a chart, in addition to printing the table."),
     ] = None,
     figure: Annotated[
         str, typer.Option(help="Metric that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")

@@ -39,7 +39,7 @@ def generate(
         str,
         typer.Option(
             help="Model to generate with: a diffusers folder, a Hub id[@revision] or sandbox:VERSION. The prefixes "
-            "filter:, negative-prompt: and safety-checker: apply the baselines of the same names to the model."
+            "filter:, negative-prompt: and safety-checker: turn the model into the baseline of that name."
         ),
     ],
     config: Config,
@@ -52,7 +52,7 @@ def generate(
     split: Annotated[
         list[str] | None,
         typer.Option(
-            help="Split to generate images for: forget, retain or adversarial; default: all splits. Repeat this "
+            help="Split for which to generate images: forget, retain or adversarial; default: all splits. Repeat this "
             "option for each split."
         ),
     ] = None,

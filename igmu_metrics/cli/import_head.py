@@ -23,8 +23,8 @@ def import_head(
     present_class: Annotated[
         int | None,
         typer.Option(
-            help="Index (0 or 1) of the class that means that the concept is present; required if igmu does not know "
-            "this index for the concept."
+            help="Index (0 or 1) of the class for images that show the concept; required if igmu does not know this "
+            "index for the concept."
         ),
     ] = None,
 ) -> Written:

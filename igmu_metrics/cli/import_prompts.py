@@ -61,14 +61,16 @@ def import_prompts(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of denoising steps (lists do not specify it); default: the model's preset."),
+        typer.Option(
+            min=1, help="Number of denoising steps, which prompt lists do not specify; default: the model's preset."
+        ),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Width and height of the images in pixels (one number) for prompts without a size; default: the "
-            "model's preset.",
+            help="Width and height of the images in pixels (a single number) for prompts that do not specify a size; "
+            "default: the model's preset.",
         ),
     ] = None,
 ) -> ImportedList:

@@ -40,7 +40,8 @@ def original(
         typer.Option(help="Name of the model in tables and scorecards; default: the name of the folder or model."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder to keep the generated images in; default: the images are not kept.")
+        Path | None,
+        typer.Option(help="Folder in which to keep the generated images; default: the images are not kept."),
     ] = None,
     protocol: Annotated[
         str | None,

@@ -108,7 +108,7 @@ def run(
         ),
     ] = None,
     max_images: Annotated[
-        int | None, typer.Option(min=1, help="Maximum total number of images, over all models and concepts.")
+        int | None, typer.Option(min=1, help="Maximum total number of images for all models and concepts together.")
     ] = None,
     detector: Annotated[str | None, option("detector")] = None,
     clip: Annotated[str | None, option("clip")] = None,

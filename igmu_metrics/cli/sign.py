@@ -19,7 +19,7 @@ def sign(
         str, typer.Option(metavar="FILE|FINGERPRINT", help="SSH key file, or the fingerprint of a GnuPG key.")
     ],
 ) -> Written:
-    """Sign a scorecard: write a detached signature next to it, using ssh-keygen or gpg and your key.
+    """Sign a scorecard with your key: write a detached signature next to the scorecard, using ssh-keygen or gpg.
 
     A signature shows that the owner of the key vouches for this file, not that its numbers are correct. To check a
     signature, use igmu verify --signer.

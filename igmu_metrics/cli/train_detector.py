@@ -50,7 +50,7 @@ def train_detector(
         ),
     ] = "test",
     validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the train split that is held out to choose the threshold, 0..1.")
+        float, typer.Option(help="Fraction of the train split, 0..1, that is held out to choose the threshold.")
     ] = 0.2,
     steps: Annotated[
         int,

@@ -128,9 +128,10 @@ class Calibration(_Strict):
         same = [h for h in scored if h in known]
         if 2 * len(same) > len(scored):
             raise InputError(
-                f"{len(same)} of {len(scored)} images of {what} were used for the calibration, such as the one with "
-                f"sha256 {same[0]}…, so the threshold and error rates depend on them. Calibrate on other images or, if "
-                "people have labelled most of these images, score with their labels (--detector labels:FILE.csv)."
+                f"{len(same)} of the {len(scored)} images of {what} were also used for the calibration (for example, "
+                f"the one with sha256 {same[0]}…), so the threshold and error rates depend on them. Calibrate on other "
+                "images or, if people have labelled most of these images, score with their labels (--detector "
+                "labels:FILE.csv)."
             )
         return len(same)
 

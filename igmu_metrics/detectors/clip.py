@@ -5,15 +5,16 @@ an image with feature x (length 1) and a concept c with rival classes r₁ … r
 
     p(c) = exp(s · x·t(c)) / (exp(s · x·t(c)) + Σᵢ exp(s · x·t(rᵢ)))
 
-with s the model's logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed in advance: the concepts of
-its domain (for attributes, of its family, as an image can be in Monet's style *and* Impressionist), its siblings and
+where s is the model's logit scale (100 for OpenAI's CLIP). The rivals of a concept are fixed in advance: the concepts
+of its domain (for attributes, of its family, as an image can be in Monet's style *and* Impressionist), its siblings and
 the concepts that it is a sibling of, and generic classes of the domain that mean "an image of no particular thing". A
-sibling that is not a concept (a mosque, a sibling of church) is judged, too: against the concepts of its domain, unless
-these are attributes, and against the siblings of the same concepts. So p never depends on which other concepts are
-judged in the same call. With a threshold of 0.5, a concept is present if it outweighs all rivals together.
+sibling that is not a concept itself (for example a mosque, a sibling of church) is judged as well: against the concepts
+of its domain, unless these are attributes, and against the siblings of the same concepts. So p never depends on which
+other concepts are judged in the same call. With a threshold of 0.5, a concept counts as present if it outweighs all
+rivals together.
 
 Limits: if an image shows two concepts of one domain, they share p; p is not calibrated. Measure sensitivity and
-specificity on labelled images (`labels.py`) before you trust a prevalence.
+    specificity on labelled images (`labels.py`) before you rely on a measured share.
 
 References: Radford et al. 2021, arXiv:2103.00020 (zero-shot classification and prompt ensembles, section 3.1.4).
 """
@@ -142,7 +143,8 @@ class Vocabulary:
         for concept, others in self.rivals.items():
             if not others or concept in others:
                 raise EmptyInputError(
-                    f"vocabulary: the rivals of {concept!r} must contain at least one class, but not {concept!r}."
+                    f"vocabulary: the rivals of {concept!r} must include at least one class, and must not include "
+                    f"{concept!r} itself."
                 )
             for name in (concept, *others):
                 if not self.texts.get(name):

@@ -1,4 +1,5 @@
-"""A person by likeness: how similar is an image to photographs of a public figure, in a network's features?
+"""Detection of a person by likeness: how similar is an image to photographs of a public figure, according to a
+network's features?
 
 `face:FILE`, where `igmu face` made FILE from the user's own licensed photographs: it contains embeddings of length 1,
 the concept, and the network that computed them. With x the embedding of an image and m the mean embedding of the
@@ -6,12 +7,13 @@ references, both scaled to length 1,
 
     p = (1 + x·m) / 2
 
-The threshold in FILE is the value below which a twentieth of the photographs would be if each of them were compared
-with the mean of the others. It reflects how the network sees the same person, but not other people.
+The threshold in FILE is chosen so that a twentieth of the photographs would be below it if each photograph were
+compared with the mean of the others. The threshold reflects how the network sees this person, but not how it sees other
+people.
 
-Limits: the network sees the whole image. Face recognition networks expect an upright face that fills the image, and
-faces are not searched for here: crop references and images in the same way, or measure the effect on labelled images.
-p is not a measured probability.
+Limits: the network sees the whole image. Face recognition networks expect an upright face that fills the image, but
+this detector does not search for faces: crop references and images in the same way, or measure the effect on labelled
+images. p is not a measured probability.
 """
 
 from __future__ import annotations

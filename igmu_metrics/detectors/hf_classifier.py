@@ -1,9 +1,10 @@
-"""Any image classifier of the transformers library, from a folder or the Hub.
+"""Any image classifier of the transformers library, loaded from a folder or the Hub.
 
-`hf-classifier:FOLDER` or `hf-classifier:ID` (`ID@commit` pins it). The labels that mean a concept are
+`hf-classifier:FOLDER` or `hf-classifier:ID` (`ID@commit` pins a commit). The labels that mean a concept are
 
 - `labels`, if given;
-- the concept's ImageNet classes, for a model with the 1,000 labels of ImageNet (by name, `plane` would be the tool);
+- the concept's ImageNet classes, for a model with the 1,000 labels of ImageNet (matching by name would fail: the class
+  `plane` is the tool);
 - otherwise labels that equal a concept's label, one of its synonyms or the name of a sibling, ignoring case, `_`, `-`
   and an article; if a label lists several names (`"church, church building"`), each of them counts.
 

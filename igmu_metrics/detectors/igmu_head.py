@@ -1,13 +1,13 @@
-"""The IGMU reference detector: a gate and a small network on 512 CLIP features, one head per concept.
+"""The IGMU reference detector: a gate and a small network on 512 CLIP features, with one head per concept.
 
     logit(x) = W₄ relu(W₃ relu(W₂ layer_norm(x ⊙ sigmoid(W₁ relu(W₀ x)))))      widths 512 → 256 → 512; 256 → 128 → 1
 
 x is the *unnormalised* image embedding of `openai/clip-vit-base-patch32`; biases are omitted above. A head has 428,289
 parameters. A loaded head has no dropout, so it cannot be enabled by mistake: the reference's `benchmark.py` never calls
-`.eval()`, so it scores with 30% of the hidden units missing at random.
+`.eval()`, so it scores images while dropout disables 30% of the hidden units at random.
 
-A head from `igmu train-detector` records its CLIP (which may have a number of features other than 512), its threshold
-and its error rates; these are used unless others are given. If the CLIP has moved, give its folder:
+A head from `igmu train-detector` records its CLIP model (whose number of features may differ from 512), its threshold
+and its error rates; these are used unless others are given. If the CLIP model has moved, specify its folder:
 `igmu-head:church.safetensors?clip=FOLDER`.
 
 Which of the two classes means "present" differs between heads, because the classes were numbered in the order of their

@@ -1,4 +1,4 @@
-"""The ImageNet classifier that the literature uses: torchvision's ResNet-50.
+"""The ImageNet classifier that is commonly used in the literature: torchvision's ResNet-50.
 
 `imagenet` (weights `IMAGENET1K_V2`), `imagenet:IMAGENET1K_V1`, or `imagenet:PATH` with a `.safetensors` or `.pth` file
 of ResNet-50 weights. A concept is a set of ImageNet-1k classes (the `imagenet` list of its file); a concept without

@@ -134,7 +134,9 @@ def load(
                 raise MetadataError(f"{where}: the image path {what}. Remove the line, or enter a valid path.")
             key = _key(str(here(path.parent, image)), folders)
             if key in rows:
-                raise DuplicateIdError(f"{where}: {image!r} is already on line {lines[rows[key]]}. Keep one of them.")
+                raise DuplicateIdError(
+                    f"{where}: {image!r} already appears on line {lines[rows[key]]}. Keep only one of the two lines."
+                )
             rows[key] = len(lines)
             lines.append(reader.line_num)
             values.append([_probability(cell, where) for cell in cells])
@@ -167,7 +169,9 @@ def _columns(header: list[str], path: Path) -> tuple[int, list[str]]:
     concepts = [_concept(name, path, wanted) for name in names]
     twice = sorted({c for c in concepts if concepts.count(c) > 1})
     if twice:
-        raise MetadataError(f"{path}, line 1: the header {header} has two columns for {twice[0]!r}. Keep one of them.")
+        raise MetadataError(
+            f"{path}, line 1: the header {header} has two columns for {twice[0]!r}. Keep only one of them."
+        )
     return at, concepts
 
 

@@ -1,14 +1,15 @@
 """The packaged detector of the sandbox, with measured error rates: `sandbox`.
 
-An `hf-classifier` with one sigmoid per concept (objects and styles). The file `card.json` next to its weights was
-written by the training:
+An `hf-classifier` with one sigmoid per concept (objects and styles). The training wrote the file `card.json` next to
+the weights:
 
     {"threshold": 0.5,
      "concepts": {"object/church": {"renders": {"sensitivity": …, "specificity": …, "n_positives": …, "n_negatives": …},
                                     "generations": {…}}, …}}
 
-`threshold` may be missing (then it is 0.5), and so may a concept or either of its measurements. Rates measured on
-generations take precedence over those on renders, because generations are what is judged. Other keys are ignored.
+`threshold` may be missing (it is then 0.5); a concept or either of its measurements may also be missing. Rates measured
+on generations take precedence over rates measured on renders, because the detector judges generations. Other keys are
+ignored.
 """
 
 from __future__ import annotations

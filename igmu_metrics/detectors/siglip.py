@@ -1,15 +1,15 @@
 """Zero-shot detection with SigLIP: does the image match the concept's name?
 
-`siglip:FOLDER` or `siglip:ID` (`ID@commit` pins it). A concept has the same texts as with `clip`, which are embedded,
-averaged and scaled to length 1 in the same way. For an image with feature x (length 1) and a concept c
+`siglip:FOLDER` or `siglip:ID` (`ID@commit` pins a commit). A concept has the same texts as with `clip`, which are
+embedded, averaged and scaled to length 1 in the same way. For an image with feature x (length 1) and a concept c
 
     p(c) = sigmoid(s · x·t(c) + b)
 
-with s and b the model's logit scale and bias. There are no rivals: an image may show two concepts, or none.
+where s and b are the model's logit scale and bias. There are no rivals: an image may show two concepts, or none.
 
 Limits: p is calibrated for the model's training, in which each image was compared with thousands of texts, so it is
-often small even if the concept is present. 0.5 is the model's own threshold, not a measured one: choose yours on
-labelled images.
+often small even if the concept is present. The threshold 0.5 comes from the model and was not measured: choose a
+threshold on labelled images.
 
 References: Zhai et al. 2023, arXiv:2303.15343.
 """

@@ -5,17 +5,18 @@ model is asked the question of each image's own concept (`_questions.py`), or th
 
     p = Σ exp(l(y)) / (Σ exp(l(y)) + Σ exp(l(n)))
 
-over the logits l of the answer's first token: y are the spellings of yes ("Yes", "yes", each also with a space before
-it) and n those of no. A spelling counts only if both words, spelled in this way, are single tokens of the model's
+where l are the logits of the answer's first token, y are the spellings of yes ("Yes" and "yes", each with and without a
+preceding space), and n are the spellings of no. A spelling counts only if both words, spelled in this way, are single
+tokens of the model's
 tokenizer: if "Yes" were a token but "No" were not, a model that capitalizes its answers would always seem to answer
 yes. Other first tokens do not count.
 
-Image tokens, chat template and special tokens come from the processor. A template that asks for the date is given
-`TODAY`, so that answers do not change from day to day. If the processor has no chat template, the prompt has the form
-for which the model was trained (`PROMPTS`); if this form is not known either, the model is refused.
+Image tokens, chat template and special tokens come from the processor. A template that asks for the date always gets
+the date `TODAY`, so that answers do not change from day to day. If the processor has no chat template, the prompt has
+the form on which the model was trained (`PROMPTS`); if this form is not known either, the model is refused.
 
-Only inputs of equal length share a call, so that no input is padded, and all calls have the same size, so that an
-answer depends only on image and question, to the last bit.
+Only inputs of equal length are processed in the same call, so that no input is padded, and all calls have the same
+size, so that an answer depends only on the image and the question, to the last bit.
 
 Limits: p is not calibrated, and 0.5 is an arbitrary threshold until it is measured on labelled images. A model that
 reasons before it answers would not begin with yes or no. Small models tend to answer yes.
@@ -257,8 +258,8 @@ def answer_tokens(tokenizer: Any, name: str) -> tuple[list[int], list[int]]:
                     known[pieces[0]] = None
     if not found[0]:
         raise WeightsError(
-            f"{name}: its tokenizer has no tokens for 'yes' and 'no' in the same spelling, so its answer cannot be "
-            "read from one token. Use another model."
+            f"{name}: the tokenizer has no matching single tokens for 'yes' and 'no', so the model's answer cannot be "
+            "read from its first token. Use another model."
         )
     return list(found[0]), list(found[1])
 

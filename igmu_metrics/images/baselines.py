@@ -61,15 +61,18 @@ def require_possible(name: str, kind: type, *, checker: bool, distilled: bool = 
         WeightsError: a pipeline without a safety checker, or that reads no negative prompt.
     """
     if name == CHECKER and not checker:
-        raise WeightsError(f"{name}: this {kind.__name__} is published without a safety checker. Choose another base.")
+        raise WeightsError(
+            f"{name}: this {kind.__name__} is published without a safety checker. Choose another base model."
+        )
     if name == NEGATIVE:
         takes = inspect.signature(kind.__call__).parameters
         if "negative_prompt" not in takes:
-            raise WeightsError(f"{name}: {kind.__name__} does not support negative prompts. Choose another base.")
+            raise WeightsError(f"{name}: {kind.__name__} does not support negative prompts. Choose another base model.")
         # 1 unless it is given: FLUX would generate what it generates without
         if "true_cfg_scale" in takes or distilled:
             raise WeightsError(
-                f"{name}: {kind.__name__} ignores negative prompts at its default guidance. Choose another base."
+                f"{name}: {kind.__name__} ignores negative prompts at its default guidance scale. Choose another base "
+                "model."
             )
 
 
@@ -86,7 +89,8 @@ def require_read(name: str, guidances: Iterable[float | None]) -> None:
     for guidance in guidances if name == NEGATIVE else ():
         if guidance is not None and guidance <= 1:
             raise OutOfRangeError(
-                f"{NEGATIVE}: negative prompts are ignored at guidance {guidance:g}. Use a guidance scale above 1."
+                f"{NEGATIVE}: negative prompts have no effect at a guidance scale of {guidance:g}. Use a guidance "
+                "scale above 1."
             )
 
 

@@ -168,7 +168,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
         number = int(place.stem)
         if number >= _MOST or len(seed) > 2:
             raise MetadataError(
-                f"{path}: {number} and {seed} are not a possible image number and seed in HUB. Move the file elsewhere."
+                f"{path}: HUB does not have an image number {number} with seed {seed}. Move the file elsewhere."
             )
         name = "/".join((task, target, *language, str(number // each)))
         record = {"id": name, "seed": int(seed) * each + number % each, "split": split, "path": path, "concept": target}
@@ -183,8 +183,8 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
                 nouns[target] = _nouns(root.parent / "prompts" / task / f"{target}.csv", path)
             if number // each >= len(nouns[target]):
                 raise MetadataError(
-                    f"{path} belongs to noun {number // each + 1}, but {target} has only {len(nouns[target])} nouns. "
-                    "Move the file elsewhere."
+                    f"{path} belongs to noun number {number // each + 1}, but HUB lists only {len(nouns[target])} "
+                    f"nouns for {target}. Move the file elsewhere."
                 )
             noun = nouns[target][number // each]
             ids = called(noun)
@@ -205,7 +205,7 @@ def _nouns(path: Path, image: Path) -> list[str]:
         )
     records = list(csv.DictReader(io.StringIO(read_text(path))))
     if not all(record.get("noun") for record in records):
-        raise MetadataError(f"{path}: column 'noun' is missing or has empty cells. Use HUB's own file.")
+        raise MetadataError(f"{path}: column 'noun' is missing or has empty cells. Use the original file from HUB.")
     return [str(record["noun"]) for record in records]
 
 
@@ -249,5 +249,5 @@ def of_target(
 def _asks(target: str, names: Sequence[str]) -> MetadataError:
     told = f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
     return MetadataError(
-        f"none of the images belong to {target}; they belong to {told}. Use the config of one of these."
+        f"none of the images belong to {target}; they belong to {told}. Use the config of one of these concepts."
     )

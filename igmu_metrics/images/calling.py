@@ -143,7 +143,9 @@ class Caller:
                 output_type="np",  # before rounding, where NaN can still be seen
             )
         except ValueError as error:
-            raise InputError(f"{name} cannot generate row {first.row_id!r} ({error}). Change the settings.") from error
+            raise InputError(
+                f"{name} cannot generate an image for row {first.row_id!r} ({error}). Change the settings."
+            ) from error
         except Exception as error:  # of whatever kind a compiler raises
             if not self._pipeline.compiled or _is_full(error):
                 raise

@@ -160,7 +160,7 @@ def _read(path: Path, facts: Mapping[str, str], wanted: Mapping[Key, Record]) ->
                 f"{where}: this line was not written by 'igmu generate' ({error!r}). Use another folder."
             ) from error
         if file_name.name != str(file_name):
-            raise MetadataError(f"{where}: {str(file_name)!r} is not in this folder. Use another folder.")
+            raise MetadataError(f"{where}: {str(file_name)!r} is not directly in this folder. Use another folder.")
         for name, value in wanted.get(key, facts).items():
             if record.get(name) != value:
                 raise MetadataError(

@@ -315,7 +315,7 @@ def _check(requests: Sequence[Request], batch_size: int | str) -> None:
         seen.add(r.key)
         if not 0 <= r.seed <= LARGEST_SEED:
             raise OutOfRangeError(
-                f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1. torch's generator reads only "
+                f"requests[{at}]: seed {r.seed} of row {r.row_id!r} is not in 0..2^32-1. torch's generator uses only "
                 f"32 bits, so the image would be the same as for seed {r.seed % (LARGEST_SEED + 1)}. Choose another "
                 "seed."
             )

@@ -234,7 +234,8 @@ def find(folder: Path, layout: str, rows: Mapping[str, Row] | None = None, *, pr
     for key, path in zip(found.keys, found["path"], strict=True):
         if key in seen:
             raise DuplicateIdError(
-                f"{path}: {seen[key]} is already the image for row {key[0]!r} and seed {key[1]}. Keep one of them."
+                f"{path}: row {key[0]!r} with seed {key[1]} already has the image {seen[key]}. Keep only one of the "
+                "two images."
             )
         seen[key] = path
     if (look := sequential.recorded(folder)) is not None:
@@ -286,7 +287,8 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
     stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
         raise MetadataError(
-            f"{stray[0]} is not listed in {path} ({len(stray)} such images). Add a line for it, or move it elsewhere."
+            f"{stray[0]} is not listed in {path} ({len(stray)} such images in total). Add a line for the image, or "
+            "move it elsewhere."
         )
     return of_listed(found)
 
@@ -300,8 +302,8 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids). Check --config and the "
-            "corpus version."
+            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids in total). Check --config and "
+            "the corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
     return Generations({**told.columns, **table.columns}, table.facts)

@@ -51,7 +51,8 @@ def merge(pipe: Any, place: Path, scale: float) -> bool:
     state = {k: v for k, v in loading.load_tensors(path).items() if isinstance(v, torch.Tensor)}
     if any("dora_scale" in k or "lora_magnitude_vector" in k for k in state):
         raise WeightsError(
-            f"{path.name} is a DoRA, which igmu cannot merge. Merge it yourself, and specify the folder of the result."
+            f"{path.name} is a DoRA, which igmu cannot merge. Merge it yourself, and specify the folder of the merged "
+            "model."
         )
     state, alphas = _diffusers_names(pipe, state, path)
     changed = False

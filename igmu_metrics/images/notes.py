@@ -177,5 +177,5 @@ def require_recorded(table: Generations, sha256: Array) -> None:
     if wrong.size:
         raise ChecksumError(
             f"{table['path'][int(wrong[0])]} is not the file listed in the metadata, because its sha256 differs "
-            f"({wrong.size} such files). Generate it again, or correct the metadata."
+            f"({wrong.size} such files in total). Generate the image again, or correct the metadata."
         )

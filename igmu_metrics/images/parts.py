@@ -146,7 +146,8 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
     if len(counts) > 1:
         each = " and ".join(map(str, sorted(counts)))
         raise MetadataError(
-            f"{out} contains parts of different divisions, into {each} parts. Merge only parts of the same division."
+            f"{out} contains parts from runs that were divided differently (into {each} parts). Merge only parts of "
+            "the same run."
         )
     n = max(counts, default=0)
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if place(out, i, n).name not in names]:
@@ -164,7 +165,8 @@ def _together(homes: Sequence[Path], name: str) -> dict[Key, tuple[Record, Path]
             before, at = found.setdefault(key, (record, one))
             if before != record:
                 raise MetadataError(
-                    f"{one / name}: row {key[0]!r} with seed {key[1]} differs from the one in {at}. Keep one of them."
+                    f"{one / name}: row {key[0]!r} with seed {key[1]} differs from the same row and seed in {at}. Keep "
+                    "only one of them."
                 )
     return found
 

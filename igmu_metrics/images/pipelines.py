@@ -186,7 +186,7 @@ def _require_id(name: str) -> None:
     others = ", ".join(k for k in published.KINDS if k != "unet")
     kinds = f"as in {published.join('BASE', {'unet': 'FILE'})} (or {others})"
     if Path(name).expanduser().is_file():
-        raise WeightsError(f"{name} is a file. Specify its base and its kind, {kinds}.")
+        raise WeightsError(f"{name} is a file. Specify its base model and which part the file replaces, {kinds}.")
     kind, colon, rest = name.partition(":")
     if colon and not name.startswith((".", "~", "/", "\\")):  # no id of the Hub contains one
         known = (SANDBOX, *baselines.NAMES)
@@ -194,7 +194,7 @@ def _require_id(name: str) -> None:
         guess = f"did you mean {f'{alike[0]}:{rest}'!r}?" if alike else f"{kind!r} must be {' or '.join(known)}."
         raise WeightsError(f"there is no model {name!r}; {guess} igmu generate --help lists the forms of a model.")
     if name.startswith((".", "~", "/", "\\")) or name.count("/") != 1:
-        hint = f" Parts are added to a base {kinds}." if "," in name else ""
+        hint = f" Add parts to a base model {kinds}." if "," in name else ""
         raise WeightsError(
             f"there is no folder {name!r}. Specify a folder with {_INDEX}, a Hub id (owner/name) or "
             f"{SANDBOX}:VERSION.{hint}"
@@ -269,12 +269,12 @@ def _class(folder: Path, name: str) -> Any:
     takes = inspect.signature(kind.__call__).parameters
     if missing := [p for p in _NEEDED if p not in takes]:
         raise WeightsError(
-            f"{name}: {wanted} cannot generate images from prompts (it does not take {', '.join(missing)}). Use a "
+            f"{name}: {wanted} cannot generate images from prompts (it does not accept {', '.join(missing)}). Use a "
             "text-to-image pipeline."
         )
     if more := _beyond_texts(kind):
         raise WeightsError(
-            f"{name}: {wanted} cannot generate images from prompts alone (it also takes {', '.join(more)}). Use a "
+            f"{name}: {wanted} cannot generate images from prompts alone (it also requires {', '.join(more)}). Use a "
             "text-to-image pipeline."
         )
     return kind

@@ -1,13 +1,13 @@
-"""Steps, guidance scale and size if neither an option nor the row sets them: the model's family decides.
+"""The steps, guidance scale and size for each family of models, which apply if neither an option nor the row sets them.
 
 Conventions: a family is recognized by the pipeline's class and the configuration of its networks, never by a name, and
-only from `model_index.json` and the `config.json` of parts, so that nothing is loaded to find out how a folder's images
-were generated. The size is the network's own (`sample_size` times the factor of its autoencoder); the table's size is
-used only if the configuration has none, as Stable Diffusion 2 exists with 512 and 768 pixels. A model outside
-the families in the table uses the defaults of its pipeline.
+only from `model_index.json` and the `config.json` of parts, so that igmu can find out how the images in a folder were
+generated without loading the model. The size is the network's own (`sample_size` times the factor of its autoencoder);
+the table's size is used only if the configuration has none, as Stable Diffusion 2 exists with 512 and 768 pixels. A
+model outside the families in the table uses the defaults of its pipeline.
 
-Distilled models in a family's class (Turbo, Lightning, LCM, Hyper) have the configuration of the models that they were
-made from. They cannot be recognized here and need options.
+Distilled models (Turbo, Lightning, LCM, Hyper) have the same configuration as the models that they were made from. They
+cannot be recognized by their configuration, so specify their settings as options.
 """
 
 from __future__ import annotations

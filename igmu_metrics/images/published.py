@@ -102,12 +102,12 @@ def parse(spec: str) -> tuple[str, tuple[Part, ...], str | None]:
         if not value:
             raise InputError(f"{spec}: {kind}= has no value. Add a value, or leave {kind}= out.")
         if len(same) > 1 and kind not in _SEVERAL:
-            raise InputError(f"{spec}: {kind} appears {len(same)} times ({', '.join(same)}). Keep one of them.")
+            raise InputError(f"{spec}: {kind} appears {len(same)} times ({', '.join(same)}). Keep only one of them.")
     parts = sorted((_part(k, v) for k, v in given if k != VARIANT), key=lambda part: KINDS.index(part.kind))
     own = [(p.kind, p.path.resolve(), p.argument if p.kind == CODE else "") for p in parts]
     for part, one in zip(parts, own, strict=True):
         if own.count(one) > 1:
-            raise InputError(f"{spec}: {part.kind}={part.path} appears {own.count(one)} times. Keep one of them.")
+            raise InputError(f"{spec}: {part.kind}={part.path} appears {own.count(one)} times. Specify it only once.")
     return base, tuple(parts), dict(given).get(VARIANT)
 
 

@@ -347,7 +347,7 @@ def seen(
     unasked = [name for name, role in _BEHIND.items() if role not in tools and name in table]
     others = [name for name in table.columns if "@" in name]
     if answered and "answered" not in table:
-        raise UnsupportedError(f"{where} contains no answers to the questions of general prompts. {_AGAIN}")
+        raise UnsupportedError(f"{where} contains no answers to the questions about general prompts. {_AGAIN}")
     kept = table.without(*unasked, *others, *(() if answered else ("answered",)))
     return kept.with_columns(**own).with_facts(**{FACT: None})
 

@@ -5,11 +5,11 @@ Goal: text-image alignment of the unlearned model, and the CLIP score difference
 Conventions:
 
 - There is one cosine per generation, on three named scales: `cosine`, `clipscore` = 100·max(cos, 0) and `hessel` =
-  2.5·max(cos, 0). The maximum is taken for each image before averaging (torchmetrics takes it of the mean).
+  2.5·max(cos, 0). The maximum is taken for each image before averaging (torchmetrics applies it to the mean).
 - CSDR compares the unlearned and the original image for the same prompt and seed, both with the *stripped* prompt,
   where s = clipscore: `csdr` = mean |s_org − s_unl| / s_org, and `csdr_signed` = mean (s_org − s_unl) / s_org, in which
   a loss is positive and an improvement does not count as damage. These are fractions, not percentages.
-- A pair with s_org = 0 is left out of both and counted in `n_unscored_pairs`.
+- A pair with s_org = 0 is left out of both values and counted in `n_unscored_pairs`.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ INFO = MetricInfo(
         "IGMU, the reference implementation of CSDR (ryliu68/IGMU)",
     ),
     limits=(
-        "CLIP reads at most 77 tokens, is weak at counting, negation and position, and shares its weaknesses with "
-        "detectors based on it. Cosines of different CLIP models cannot be compared."
+        "CLIP reads at most 77 tokens; it is weak at counting, negation and positions, and detectors based on CLIP "
+        "share its weaknesses. Cosines from different CLIP models cannot be compared."
     ),
     parts={part: (part,) for part in PARTS if part != CROSS},
     place=30,
@@ -89,15 +89,15 @@ def rows(
     seeds: Column | None = None,
     variant: str = "cosine",
 ) -> Generations:
-    """Reduce embeddings to cosines.
+    """Compute the cosines of embeddings.
 
     Args:
         features: (n, d) CLIP embeddings of the unlearned model's images, of any length ≠ 0.
         text_features: (n, d) CLIP embeddings of their prompts, one row per generation.
         original_features: (n, d) embeddings of the original model's images for the same prompts and seeds.
-        stripped_text_features: (n, d) embeddings of the prompts without the concept; for retain prompts the same as
-            `text_features`.
-        ids: (n,) prompt ids, the unit of resampling; None: every generation is its own prompt.
+        stripped_text_features: (n, d) embeddings of the prompts without the concept; for retain prompts, these are the
+            same as `text_features`.
+        ids: (n,) prompt ids, the unit of resampling; None if every generation has its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
         variant: scale of the headline: `cosine`, `clipscore` or `hessel`.
 
@@ -136,8 +136,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
     Args:
         table: from `rows`, or from an evaluation: `id`, `alignment`, and possibly `stripped_alignment` of both models.
             Fact: `variant`.
-        seed: of the bootstrap over prompts.
-        resamples: of that bootstrap.
+        seed: random seed of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
 
     Returns:
         `cosine`, `clipscore` and `hessel` (higher is better; the chosen variant is the headline); with originals and
@@ -208,7 +208,7 @@ def cosine(name: str, a: FloatArray, other_name: str, b: FloatArray) -> FloatArr
     """(n,) cosines of unit rows, clipped to −1..1 to correct rounding."""
     if a.shape != b.shape:
         raise InputError(
-            f"{name} has shape {a.shape}, but {other_name} has {b.shape}. Pass one row per generation in each, all "
-            "from one CLIP model."
+            f"{name} has shape {a.shape}, but {other_name} has {b.shape}. Pass one row per generation in both, "
+            "computed with the same CLIP model."
         )
     return np.asarray(np.clip((a * b).sum(axis=1), -1.0, 1.0))

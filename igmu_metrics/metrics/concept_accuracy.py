@@ -1,23 +1,24 @@
 """Concept accuracy: how often the target concept is gone, and how often other concepts are still generated.
 
-Goal: unlearning accuracy on the target, and retain accuracy for concepts of its domain, of other domains, near it and
-far from it.
+Goal: to measure unlearning accuracy for the target, and retain accuracy for concepts of its domain, of other domains,
+and for near and far concepts.
 
 Conventions:
 
 - An *entry* is one image judged in one domain: the label that it should show and the label that a classifier sees. An
   image of a church in the style of Monet has two entries, one for `object` and one for `style`.
-- Labels have the form `domain/concept`. A prediction from a different domain simply does not match the reference.
+- Labels have the form `domain/concept`. A prediction from a different domain does not match the reference.
 - If the prediction is None (the detector abstained, or a person said `unclear`), its entry is left out of all metrics
   and counted in `n_unclear`, neither as forgotten nor as retained.
-- If the target is an attribute of an image, prompts that name it also ask for something else (probe `in-prompt`).
-  Whether this is shown is a separate metric, in-prompt retention, and not part of the other retain accuracies.
+- If the target is an attribute of an image, prompts that name the target also ask for something else (probe
+  `in-prompt`). Whether the image shows this is a separate metric, in-prompt retention, which is not part of the other
+  retain accuracies.
 - Retain accuracies are macro means: every label has the same weight, however many images it has.
-- If a label should count but none of its images could be judged, the reason of the metric says so and names it.
+- If none of the images of a label could be judged, the metric's `reason` names the label.
 - Probes that are counted separately are scored separately. For them, `unlearning_accuracy` is how often the target is
   not seen. A `negation` excludes the target, so no image should show it. A `composition` asks for the target together
   with something that must be retained, so the metric shows how well the model forgets in such prompts. A `superclass`
-  asks for something more general, so the value is neither good nor bad in itself; compare it with the original's.
+  asks for something more general, so the value is neither good nor bad in itself; compare it with the original's value.
 - The interval (docs/intervals.md) is Wilson's if there is one generation per prompt, and otherwise Wilson's on the
   effective number of trials, which depends on the spread between prompts, or between labels for macro means. If all
   prompts agree, it is based on the number of prompts, not of images.
@@ -53,9 +54,9 @@ INFO = MetricInfo(
         "NeurIPS 2024 Datasets and Benchmarks",
     ),
     limits=(
-        "Depends on a classifier, including its errors. Unlearning accuracy alone is 1 for a model that generates only "
-        "noise. It also overstates forgetting where the original did not generate the target either. Report the "
-        "conditional version."
+        "The accuracies depend on a classifier and its errors. A model that generates only noise has an unlearning "
+        "accuracy of 1. Unlearning accuracy also overstates forgetting for prompts for which the original did not "
+        "generate the target either; report the conditional version as well."
     ),
     parts={"": ("forget", "retain", CROSS), **{probe: (probe,) for probe in ASIDE}},
     place=10,
@@ -72,7 +73,7 @@ INFO = MetricInfo(
         "them; all concepts have the same weight.",
         "far_retain_accuracy": "How often concepts unrelated to the forgotten one are seen when prompts ask for them; "
         "all concepts have the same weight.",
-        "in_prompt_retain_accuracy": "How often everything else is seen that prompts with the forgotten concept ask "
+        "in_prompt_retain_accuracy": "How often other things are seen that prompts with the forgotten concept also ask "
         "for.",
         "corrected_unlearning_accuracy": "Unlearning accuracy that a detector without errors would give, estimated "
         "from the detector's measured sensitivity and specificity.",
@@ -107,18 +108,19 @@ def rows(
     """Check labels and put them into a table, one row per entry.
 
     Args:
-        predictions: (n,) label that the classifier sees in the unlearned model's image; None if it abstained.
-        references: (n,) label that the prompt asks for, in the domain judged.
+        predictions: (n,) label that the classifier sees in the unlearned model's image; None if the classifier
+            abstained.
+        references: (n,) label that the prompt asks for, in the domain that is judged.
         target: the label to forget.
         include_none: whether `none_labels` count as labels to retain.
         none_labels: labels that mean "nothing of this domain" (UnlearnCanvas's photographs without a style).
-        ids: (n,) prompt of each entry, the unit of resampling; None if each image has its own prompt.
-        seeds: (n,) seed of each entry; with `ids` it identifies generations, so that duplicates are refused.
-        image_ids: (n,) image of each entry, which connects the entries of one image in different domains.
+        ids: (n,) prompt id of each entry, the unit of resampling; None if each image has its own prompt.
+        seeds: (n,) seed of each entry; together with `ids`, it identifies generations, so that duplicates are refused.
+        image_ids: (n,) image id of each entry, which connects the entries of one image in different domains.
         include_target_styled: whether images whose prompts ask for the target count for other domains (if not,
             `image_ids` are required); a portrait in the forgotten style may look different for a good reason.
         original_predictions: (n,) what the classifier sees in the original model's image for the same prompt and seed.
-        near: labels of the target's family; all other labels are far.
+        near: labels in the target's family, which count as near; all other labels count as far.
         probes: (n,) `in-prompt` if an entry judges what else a prompt with the target asks for; any other word or None
             otherwise.
         sensitivity: the classifier's sensitivity for the target, 0..1; with `specificity`, corrected accuracies are
@@ -133,11 +135,11 @@ def rows(
 
     Raises:
         EmptyInputError, LengthMismatchError: no entries, or arguments of different lengths.
-        UnknownLabelError: a misspelled label, which would count as a different one.
+        UnknownLabelError: a misspelled label, which would count as a different label.
         UnknownConceptError: a target that occurs neither in the references nor in the taxonomy.
-        LabelError: a label not of the form `domain/concept`.
+        LabelError: a label that does not have the form `domain/concept`.
         DuplicateIdError: the same image, or the same prompt and seed, twice in one domain.
-        InputError: options that contradict each other, or separately counted probes mixed with others.
+        InputError: options that contradict each other, or separately counted probes mixed with other rows.
     """
     n = validation.same_length(
         predictions=predictions,
@@ -230,8 +232,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         `corrected_unlearning_accuracy` and, for the original, `corrected_original_unlearning_accuracy`. NaN with a
         reason if no entry counts.
 
-    One of three churches is still there; one of two dogs and the only style are seen: UA 2/3, IRA 1/2, CRA 1. The
-    original generated two of the churches, and one of these two is gone.
+    One of three churches is still seen, one of two dogs is seen, and the only style is seen: UA is 2/3, IRA is 1/2, and
+    CRA is 1. The original generated two of the churches, and one of these two is gone.
 
     >>> seen = ["object/church", "object/dog", None, "object/tent", "object/dog", "object/cat", "style/monet"]
     >>> asked = ["object/church"] * 4 + ["object/dog"] * 2 + ["style/monet"]

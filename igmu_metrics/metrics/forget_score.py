@@ -1,37 +1,38 @@
 """Forget score: one number that is high only if forgetting is thorough, robust and harmless to everything else.
 
-Goal: the harmonic mean of five aspects, each in 0..1 where 1 is ideal, so that no aspect can compensate for another.
+Goal: to combine five aspects, each in 0..1 where 1 is ideal, in a harmonic mean, so that no aspect can compensate for
+another.
 
-Conventions: each row is one prompt and seed, for which both models generated an image.
+Conventions: each row is one prompt and seed for which both models generated an image.
 
 - *forgetting*: share of forget images without the target, counting only prompts and seeds for which the original's
   image shows it.
 - *robustness*: 1 − chance that at least one of k images for an adversarial prompt shows the target, counting only seeds
-  for which the original's image shows it (if these are fewer than k, all of them are used, and `reason` says for how
-  many prompts), as a mean over attack families.
+  for which the original's image shows it (if there are fewer than k such seeds, all of them are used, and `reason` says
+  for how many prompts), as a mean over attack families.
 - *preservation*: retain accuracy, as a macro mean over own concepts, divided by the original's and capped at 1. It is
-  the mean over the near and far probes, and for a concept that is an attribute of an image also over the in-prompt
-  probe: what else its prompts ask for must still be shown. Near and in-prompt are left out if none of their rows has an
-  own concept.
+  the mean over the near and far probes, and, for a concept that is an attribute of an image, also over the in-prompt
+  probe: images must still show the other things that its prompts ask for. Near and in-prompt are left out if none of
+  their rows has an own concept.
 - *alignment*: 1 − mean of (s_org − s_unl)/s_org over retain rows, clipped, with s = 100·max(cosine, 0).
 - *quality*: whether retain images look like images that the original could have generated, prompt by prompt: the share
-  that is as close to the original's other seeds as those are to each other (fidelity), times the distance between
-  seeds relative to the original's (diversity); see `igmu_metrics.distances.quality`. Rows of the probe `in-prompt` are
-  left out, because they name the target and must look different; so are prompts with a single seed.
+  of images that are as close to the original's images for other seeds as these are to each other (fidelity), times the
+  distance between seeds, relative to the original (diversity); see `igmu_metrics.distances.quality`. Rows of the probe
+  `in-prompt` are left out, because they name the target and must look different; so are prompts with a single seed.
 
 If an aspect is zero, the score is zero. If an aspect is missing, the score is NaN, and `reason` names the aspect. The
-score depends only on this model and the original.
+score depends only on the unlearned model and its original.
 
 Adversarial prompts made from the same plain prompt are not independent. The unit of the interval for robustness is
 therefore the source prompt, if it is given.
 
-For the interval for the score, prompts are resampled within the forget rows and each retain concept, plain prompts
-together with the adversarial prompts made from them, and the results are stretched to the intervals of the single
-aspects. Quality, and any aspect that does not vary over the resamples or has fewer than five prompts, contributes the
-low end of its interval to the low end and the high end to the high end. Since the harmonic mean increases with each
-aspect, the interval is valid but may be wide. An aspect without an interval, such as quality with fewer than twenty
-prompts or the candidates `coverage` and `frechet`, contributes 0 to the low end and 1 to the high end: the low end of
-the score is then 0, and `reason` says why.
+For the interval of the score, prompts are resampled within the forget rows and each retain concept, plain prompts
+together with the adversarial prompts made from them, and the results are stretched to match the intervals of the
+individual aspects. Quality, and any aspect that does not vary over the resamples or has fewer than five prompts,
+contributes the low end of its interval to the low end and the high end to the high end. Since the harmonic mean
+increases with each aspect, the interval is valid but may be wide. An aspect without an interval, such as quality with
+fewer than twenty prompts or the candidates `coverage` and `frechet`, contributes 0 to the low end and 1 to the high
+end: the low end of the score is then 0, and `reason` says why.
 """
 
 from __future__ import annotations
@@ -123,8 +124,8 @@ def rows(
     """Check the generations and put them into a table.
 
     Args:
-        ids: (n,) prompt of each generation.
-        seeds: (n,) its seed.
+        ids: (n,) prompt id of each generation.
+        seeds: (n,) seed of each generation.
         splits: (n,) `forget`, `adversarial` or `retain`.
         probes: (n,) in retain rows `near`, `far`, `in-prompt`, or any other word for rows that do not count for
             preservation; ignored in other rows.
@@ -136,12 +137,12 @@ def rows(
         source_ids: (n,) plain prompt from which an adversarial prompt was made, because prompts made from the same one
             are not independent; None if there is none or it is unknown; ignored in other rows.
         alignment: (n,) cosine of the unlearned model's image with the stripped prompt; masked if not measured.
-        original_alignment: (n,) the same for the original model's image; give both or neither.
+        original_alignment: (n,) like `alignment`, for the original model's image; give both or neither.
         features: (n, d) features of the unlearned model's images; only used in retain rows; masked rows are left out.
-        original_features: (n, d) the same for the original model's images; give both or neither.
-        quality: which candidate to use as the quality aspect.
+        original_features: (n, d) like `features`, for the original model's images; give both or neither.
+        quality: name of the candidate to use as the quality aspect.
         k: number of tries for robustness; None for all seeds of an adversarial prompt, if all have the same number.
-        threshold: p ≥ threshold counts as present.
+        threshold: a probability p ≥ threshold counts as present.
 
     Returns:
         A table with `id`, `seed`, `split`, `probe`, `own_concept`, `attack_family`, possibly `attack_source_id`, and
@@ -149,11 +150,11 @@ def rows(
 
     Raises:
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: values that cannot be scored.
-        DuplicateIdError: a prompt and seed twice.
-        LabelError: an own concept not of the form `domain/concept`.
-        InputError: an unknown split, a probe that is counted separately, an attack without a family, one of a pair
-            without the other, or a prompt whose properties change between its generations.
-        BudgetError: adversarial prompts with different numbers of seeds, and no `k`.
+        DuplicateIdError: the same prompt and seed occur twice.
+        LabelError: an own concept that does not have the form `domain/concept`.
+        InputError: an unknown split, a probe that is counted separately, an attack without a family, one argument of a
+            pair without the other, or a prompt whose properties change between its generations.
+        BudgetError: adversarial prompts with different numbers of seeds, without `k`.
     """
     for name, one, other in (
         ("alignment", alignment, original_alignment),
@@ -229,8 +230,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         table: from `rows`, or from an evaluation, with the columns that `rows` returns; without `features`, those of
             CLIP are used (`clip_features`). Facts: `quality`, the candidate to use as aspect; `k` and `unequal_seeds`
             as in `attack_success_rate`.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
+        seed: random seed of the bootstrap.
+        resamples: number of bootstrap resamples.
 
     Returns:
         `forget_score` (the headline), the five aspects, `preservation_near`, `preservation_far` and, if there are such

@@ -3,18 +3,18 @@
 Goal: to detect damage to what should be retained (or how much forget images have changed) without pairing images.
 
 Conventions: there is one feature vector per generation, from the same named backbone for both sets. `fid` is reported
-only for Inception features, `cmmd` only for CLIP features. All values are 0 for equal distributions, and lower means
-closer. KID is not scaled by 1000; CMMD is, as published.
+only for Inception features, and `cmmd` only for CLIP features. All values are 0 for equal distributions; a lower value
+means that the sets are closer. KID is not scaled by 1000; CMMD is scaled by 1000, as published.
 
 Usually, both models generate for the same prompts. `kid` and `cmmd_unbiased` are Hoeffding's (1948) U-statistic over
 prompts for the squared MMD of Gretton et al. (2012): generations of the same prompt are never paired, either within a
 set or across sets, because this would bias the value below zero. Without prompts, every generation counts as a separate
-prompt, and the sets share none; if only some prompts are shared, only their pairs are left out. `cmmd` is as published
-and includes all pairs, also those of each image with itself.
+prompt, and the sets share none; if only some prompts are shared, only their pairs are left out. `cmmd` is computed as
+published and includes all pairs, even those of an image with itself.
 
 Intervals are over prompts (`mmd`, `jackknife`). There is no bootstrap, because sampling with replacement increases a
-Fréchet distance (measured: 63.7 instead of 53.2). Its interval is for the distance at this n and does not cover the
-bias in n.
+Fréchet distance (measured: 63.7 instead of 53.2). The interval of the Fréchet distance applies to the given n and does
+not cover the bias that depends on n.
 """
 
 from __future__ import annotations
@@ -56,16 +56,17 @@ INFO = MetricInfo(
         "Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation (clean-fid), 2022",
     ),
     limits=(
-        "Biased upward by tens of points below 5,000 generations: compare only at equal n, and base conclusions on KID "
-        "or CMMD. Does not measure whether an image shows what its prompt asked for. Without prompt ids, KID and CMMD "
-        "cannot leave out pairs of the same prompt, so two models on the same prompts appear closer than they are."
+        "The Fréchet distance is biased upward by tens of points below 5,000 generations: compare it only at equal n, "
+        "and base conclusions on KID or CMMD. It does not measure whether an image shows what its prompt asked for. "
+        "Without prompt ids, KID and CMMD cannot leave out pairs of the same prompt, so two models on the same prompts "
+        "appear closer than they are."
     ),
     parts={split: (split,) for split in SPLITS},
     place=40,
     figures={
         "frechet_distance": "Fréchet distance between normal distributions fitted to the features of both models' "
         "images; 0 if they are equal. Compare it only for equal numbers of images.",
-        "fid": "The Fréchet distance of Inception features, under its usual name.",
+        "fid": "Fréchet distance of Inception features, which is usually called FID.",
         "kid": "Squared maximum mean discrepancy of the features, with a cubic kernel and not scaled by 1000; "
         "unbiased, so it can be slightly below 0.",
         "cmmd": "Squared maximum mean discrepancy of CLIP features, with a Gaussian kernel and scaled by 1000; biased "
@@ -95,11 +96,11 @@ def rows(
     Args:
         features: (n, d) features of the unlearned model's images, n ≥ 2.
         original_features: (m, d) features of the original model's images, m ≥ 2.
-        feature_name: name of the backbone both come from (`inception:clean`, `clip:openai/…`, `dinov2:…`).
-        ids: (n,) prompt ids; None: every generation is its own prompt, and none is shared with the originals.
+        feature_name: name of the backbone that both come from (`inception:clean`, `clip:openai/…`, `dinov2:…`).
+        ids: (n,) prompt ids; None if every generation has its own prompt, and no prompts are shared with the originals.
         seeds: (n,) seeds, required if ids repeat.
         original_ids: (m,) prompt ids of the originals; equal ids mean the same prompt.
-        original_seeds: (m,) their seeds.
+        original_seeds: (m,) seeds of the originals.
 
     Raises:
         InputError: features that cannot be compared, or empty or duplicate entries.
@@ -126,12 +127,12 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Args:
         table: from `rows`, or from an evaluation: `features` of both models and possibly `id`. Fact: `feature_name`.
-        seed: of the random weights for the Fréchet distance's interval.
+        seed: random seed of the weights for the interval of the Fréchet distance.
         resamples: not used.
 
     Returns:
         `frechet_distance` and `kid`; for Inception features also `fid`, the same number under its usual name; and for
-        CLIP features also `cmmd` (as published, biased) and `cmmd_unbiased`. Lower is closer to the original.
+        CLIP features also `cmmd` (as published, biased) and `cmmd_unbiased`. A lower value is closer to the original.
 
     Means 1 and 4, variances 2 and 8: (1−4)² + 2 + 8 − 2·√16 = 11.
 

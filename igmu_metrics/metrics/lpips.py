@@ -1,7 +1,7 @@
 """LPIPS: how different an unlearned image looks from the original model's image for the same prompt and seed.
 
 Goal: on retain rows, LPIPS shows whether unlearning left images unchanged (small is good); on forget rows, whether it
-changed them (large is expected). The two are never combined into one verdict.
+changed them (large is expected). The two distances are never combined into one verdict.
 
 Conventions: there is one distance ≥ 0 per generation, which is 0 for identical images. The network, its weights and the
 size of the images are in the signature. Masked distances are counted as failed and left out.
@@ -33,8 +33,8 @@ INFO = MetricInfo(
     extracts=(Extract("distances", "images+original_images", "image_distance"),),
     references=("Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",),
     limits=(
-        "Lower is better only on retain rows; for 'lpips_forget', higher is better. A diffusion model may place the "
-        "same content elsewhere in the image, which LPIPS counts as different."
+        "A lower distance is better only for retain rows; for 'lpips_forget', a higher distance is better. A diffusion "
+        "model may place the same content elsewhere in the image, which LPIPS counts as different."
     ),
     parts={split: (split,) for split in SPLITS},
     place=50,
@@ -64,7 +64,7 @@ def rows(
 
     Args:
         distances: (n,) LPIPS between unlearned and original image, ≥ 0; None or masked if it could not be measured.
-        ids: (n,) prompt ids, the unit of resampling; None: every generation is its own prompt.
+        ids: (n,) prompt ids, the unit of resampling; None if every generation has its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
         splits: (n,) `forget`, `retain` or `adversarial`.
 
@@ -90,8 +90,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
 
     Args:
         table: from `rows`, or from an evaluation: `id`, `lpips` and possibly `split`.
-        seed: of the bootstrap over prompts.
-        resamples: of that bootstrap.
+        seed: random seed of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
 
     Returns:
         `lpips`; and for splits that have rows, `lpips_forget`, `lpips_retain` and `lpips_adversarial`.

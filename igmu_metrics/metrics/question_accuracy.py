@@ -1,16 +1,16 @@
 """Question accuracy: do images for general prompts still show what the prompts describe?
 
-Goal: to measure preservation on general prompts, which are not about any concept. Each comes with yes/no questions and
-the answers intended for its images; a vision-language model answers them for the images of both models.
+Goal: to measure preservation on general prompts, which are not about any concept. Each prompt comes with yes/no
+questions and the intended answers; a vision-language model answers these questions for the images of both models.
 
 Conventions:
 
 - A *share* belongs to one image: the proportion of its prompt's answered questions that were answered as intended.
   Every image has the same weight, however many questions it has, and the prompt is the unit of the intervals.
 - `question_preservation` is the unlearned model's mean share divided by the original's, paired by prompt and seed, and
-  at most 1, so that unlearning is not blamed for what the original did not show either. Every prompt has the same
-  weight.
-- It is reported alongside the forget score but is not part of it.
+  at most 1, so that unlearning is not blamed for things that the original did not show either. Every prompt has the
+  same weight.
+- The metric is reported alongside the forget score but is not part of it.
 """
 
 from __future__ import annotations
@@ -41,16 +41,17 @@ INFO = MetricInfo(
         "ICCV 2023",
     ),
     limits=(
-        "Depends on the model that answers, including its errors: a model that says yes to everything answers most "
-        "questions as intended, for both models alike. Report the shares as well as the ratio."
+        "The shares depend on the model that answers and on its errors: a model that always says yes answers most "
+        "questions as intended, for the unlearned and the original model alike. Report the shares as well as their "
+        "ratio."
     ),
     parts={"": ("retain",)},
     place=35,
     figures={
         "question_preservation": "Share of the questions about images for general prompts that are answered as "
         "intended, relative to the original's images, and at most 1.",
-        "question_accuracy": "Share of the questions about images for general prompts that are answered as intended; a "
-        "judge asked in words answers them.",
+        "question_accuracy": "Share of the questions about images for general prompts that are answered as intended, "
+        "according to a vision-language model.",
     },
 )
 NEEDS = ("id", "answered", "answered_original")
@@ -70,7 +71,7 @@ def rows(
         answered: (n,) share, 0..1, of the questions about the unlearned model's image that were answered as intended;
             None or masked if none was answered.
         original_answered: (n,) the same share for the original model's image for the same prompt and seed.
-        ids: (n,) prompt ids, the unit of the intervals; None: every generation is its own prompt.
+        ids: (n,) prompt ids, the unit of the intervals; None if every generation has its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
 
     Returns:
@@ -91,17 +92,17 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Mean shares of both models and their ratio, with 95% intervals; higher is better for all.
+    """Mean shares of both models and their ratio, with 95% intervals; higher is better for all of them.
 
     Args:
         table: from `rows`, or from an evaluation of config `general`: `id`, and `answered` of both models.
-        seed: of the bootstrap over prompts.
-        resamples: of that bootstrap.
+        seed: random seed of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
 
     Returns:
         `question_preservation` (the headline; without interval for fewer than 20 prompts), `question_accuracy` of the
-        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of images of which at least
-        one has no answer, and which are left out.
+        unlearned model, `original_question_accuracy`, and the count `n_unanswered`: pairs of images that are left out
+        because at least one of the two images has no answer.
 
     For three images, the unlearned model gets 3/4, all and 1/4 of the questions right; the original gets all, all and
     1/2 right.

@@ -1,12 +1,14 @@
 """Reward alignment: how much better or worse a preference model rates the unlearned model's images.
 
-Goal: a second opinion on alignment, from a model that scores image and prompt on its own scale (`--align`).
+Goal: to provide a second opinion on alignment, from a model that scores an image and its prompt on its own scale
+(`--align`).
 
 Conventions:
 
 - The score of an image is the model's logit: scale · cosine + bias, with the model's scale and bias (PickScore has no
   bias).
-- `reward_change` is the mean difference, unlearned minus original, for the same prompt and seed. Below 0 is worse.
+- `reward_change` is the mean difference, unlearned minus original, for the same prompt and seed. A value below 0 means
+  that images got worse.
 - `reward_win_rate` is how often the unlearned model's image has the higher score; ties count half.
 - Scores are not cosines and have no natural zero. They are reported alongside the forget score but are not part of it,
   and scores by different `--align` models cannot be compared.
@@ -39,14 +41,14 @@ INFO = MetricInfo(
         "Zhai et al., Sigmoid loss for language image pre-training, ICCV 2023",
     ),
     limits=(
-        "Reflects one preference model and the images it was trained on. If the prompt asks for the unlearned concept, "
-        "a lower score is intended; the main score therefore uses only retain rows."
+        "The score reflects one preference model and the images on which this model was trained. If the prompt asks "
+        "for the unlearned concept, a lower score is intended; the headline therefore uses only retain rows."
     ),
     parts={"": ("retain",), "forget": ("forget",), "adversarial": ("adversarial",)},
     place=40,
     figures={
         "reward_change": "Mean difference between the scores of the unlearned and the original model's images for the "
-        "same prompt and seed; below 0 is worse than the original.",
+        "same prompt and seed; a value below 0 is worse than the original.",
         "reward": "Mean score that the preference model gives to the unlearned model's images and their prompts.",
         "original_reward": "Mean score that the preference model gives to the original model's images and their "
         "prompts.",
@@ -70,7 +72,7 @@ def rows(
     Args:
         rewards: (n,) scores of the unlearned model's images with their prompts; None or masked if there is none.
         original_rewards: (n,) scores of the original model's images for the same prompts and seeds.
-        ids: (n,) prompt ids, the unit of the intervals; None: every generation is its own prompt.
+        ids: (n,) prompt ids, the unit of the intervals; None if every generation has its own prompt.
         seeds: (n,) seeds; with `ids`, duplicates are refused.
 
     Returns:
@@ -91,12 +93,12 @@ def rows(
 
 
 def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | None:
-    """Mean scores of both models, their difference, and how often the unlearned model's is higher.
+    """Mean scores of both models, their difference, and how often the unlearned model's score is higher.
 
     Args:
         table: from `rows`, or from an evaluation: `id`, and `reward` of both models.
-        seed: of the bootstrap over prompts.
-        resamples: of that bootstrap.
+        seed: random seed of the bootstrap over prompts.
+        resamples: number of bootstrap resamples.
 
     Returns:
         `reward_change` (the headline; higher is better), `reward`, `original_reward`, `reward_win_rate`.

@@ -32,7 +32,7 @@ class ErrorRates:
     """How often a detector is right about one concept.
 
     Args:
-        sensitivity: share of images with the concept in which the detector sees it, 0..1.
+        sensitivity: share of the images with the concept in which the detector sees it, 0..1.
         specificity: share of images without the concept in which the detector does not see it, 0..1.
         n_positives: number of images on which `sensitivity` was measured.
         n_negatives: number of images on which `specificity` was measured.
@@ -46,18 +46,18 @@ class ErrorRates:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentInfo:
-    """The description of a detector or backbone, precise enough to reproduce its numbers.
+    """The description of a detector or backbone, which is precise enough to reproduce its results.
 
     Args:
         name: registered name with the argument it was loaded with (`clip:openai/clip-vit-base-patch32`).
         revision: commit, file hash or package version of its weights; never empty.
         preparation: how an image becomes its input: resize mode, size, crop.
-        threshold: `p >= threshold` counts as present (detectors); None for backbones.
-        sensitivity: share of images with the concept in which the detector sees it, if known.
+        threshold: the concept counts as present if `p >= threshold` (detectors); None for backbones.
+        sensitivity: share of the images with the concept in which the detector sees it, if known.
         specificity: share of images without the concept in which the detector does not see it, if known.
         n_positives: number of images on which `sensitivity` was measured, if known.
         n_negatives: number of images on which `specificity` was measured, if known.
-        calibration: hash of the calibration that gave threshold and rates; None if they come from elsewhere.
+        calibration: hash of the calibration that the threshold and rates come from; None if they come from elsewhere.
         concepts: concepts that it can judge (`domain/slug`), or None if it can judge any.
         settings: anything else that changes its output (prompt ensemble, class set, precision).
         error_rates: measured error rates of single concepts; an evaluation fills the four fields above with those of
@@ -136,7 +136,7 @@ def no_better_than_chance(signed: Mapping[str, Any]) -> str:
 
 
 class Backbone(Protocol):
-    """A feature extractor. Methods that it does not support raise `NotImplementedError`."""
+    """A feature extractor; methods that a backbone does not support raise `NotImplementedError`."""
 
     info: InstrumentInfo
 
@@ -151,10 +151,10 @@ class Backbone(Protocol):
 
 
 class Extractor(Protocol):
-    """Makes one vector from an image in two steps: a backbone, or the network inside a detector.
+    """An extractor computes one vector from an image in two steps; it is a backbone, or the network inside a detector.
 
-    `preparation` is equal for extractors that see the same pixels, so that an image is prepared once for all of them;
-    `batch` is the number of images per call. An image's features depend only on the image, to the last bit.
+    `preparation` is equal for extractors that need the same input, so that an image is prepared only once for all of
+    them; `batch` is the number of images per call. An image's features depend only on the image, to the last bit.
     """
 
     info: InstrumentInfo
@@ -162,7 +162,7 @@ class Extractor(Protocol):
     batch: int
 
     def prepare(self, image: Image) -> Any:
-        """The network's input for one RGB image; called on many threads at once."""
+        """The network's input for one RGB image; several threads call this method at the same time."""
 
     def extract(self, inputs: Sequence[Any]) -> FloatArray:
         """(n, d) features of prepared images."""
@@ -193,7 +193,7 @@ def answer_key(detector: Detector, concept: str) -> str:
 
 
 class Batch:
-    """A few images; features are computed at most once per backbone.
+    """A batch of images, whose features are computed at most once per backbone.
 
     Args:
         paths: where the images were read from.
@@ -228,14 +228,14 @@ def features_of(source: Backbone | Extractor, images: Sequence[Image]) -> FloatA
 
 
 class Detector(Protocol):
-    """Gives the probability that an image shows a concept.
+    """A detector computes the probability that an image shows a concept.
 
     A detector with the attribute `reads`, a sequence of backbones and extractors, uses only their features in the batch
-    (and the paths). These are then cached, and known images are not run again.
+    (and the paths). The features are cached, so that known images are not processed again.
 
-    A detector with the method `answers(batch, concepts)` is asked only about each image's own concept, (n,) for n
-    concepts, because it needs a run of its network for every question. Its answers depend only on the image, so they
-    are cached.
+    A detector with the method `answers(batch, concepts)` judges each image only for its own concept and returns (n,)
+    probabilities, because it runs its network for every question. The answers depend only on the image, so they are
+    cached.
     """
 
     info: InstrumentInfo

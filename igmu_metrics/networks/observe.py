@@ -33,7 +33,7 @@ OnError = Literal["raise", "skip"]
 Blank = Literal["apart", "keep"]
 BATCH_SIZE: Final = 16
 Tick = Callable[[int], None]
-_CHECK: Final = "Check the weights and the precision (16 bits can overflow)."
+_CHECK: Final = "Check the weights and the precision (float16 can overflow)."
 _AT_ONCE: Final = 64  # images that a detector judges in one call, always as many: see `networks.extraction`
 
 
@@ -85,7 +85,7 @@ def observe(
     n = len(images)
     if partners is not None and len(partners) != n:
         raise LengthMismatchError(
-            f"there are {n} images, but {len(partners)} partners. Pass one partner for each image."
+            f"there are {n} images, but {len(partners)} images to compare them with. Pass one of these for each image."
         )
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:

@@ -81,8 +81,8 @@ class Pairs:
         found = self._compare([pair.inputs for pair in pairs if pair.inputs is not None])
         if not (np.isfinite(found) & (np.asarray(found) >= 0)).all():
             raise NonFiniteError(
-                f"{self._backbone.info.name}: the distance of a pair of images is not finite. "
-                "Check the weights and the precision (16 bits can overflow)."
+                f"{self._backbone.info.name}: the distance of a pair of images is not finite. Check the weights and "
+                "the precision (float16 can overflow)."
             )
         self.distances[list(self._waiting)] = found
         if self._store is not None:

@@ -245,7 +245,7 @@ class Store:
             else:
                 step = "Delete the file, which is only a cache"
             raise OutputError(
-                f"{self.path}: the cache cannot be used ({reason}). {step}; finished work is kept."
+                f"{self.path}: the cache cannot be used ({reason}). {step}; finished work is not lost."
             ) from error
 
 

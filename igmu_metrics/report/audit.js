@@ -96,7 +96,7 @@ for (const held of document.querySelectorAll("script.sample")) {
     const code = document.createElement("code");
     code.textContent = `--detector labels:${root ? `${root}/` : ""}${file}`;
     return paragraph(
-      root ? `Save the labels in the folder ${root}, next to the models' folders. To score with them, use` : "To score with the labels, use",
+      root ? `Save the labels in the folder ${root}, next to the models' folders. To score with these labels, use` : "To score with the labels, use",
       code,
       "Images that have not been judged count as unclear.",
     );
@@ -118,12 +118,12 @@ for (const held of document.querySelectorAll("script.sample")) {
     const unclear = n - judged.length;
     const said = [
       paragraph(`${n} of ${sample.length} judged, ${unclear} of them unclear. The detector agrees with you on `, strong(share(found + passed, both.length)), "."),
-      paragraph(`Of the images in which you see it, the detector sees it in ${share(found, yes.length)}; of those in which you do not, it does not see it in ${share(passed, no.length)}.`),
+      paragraph(`Among the images in which you see it, the detector sees it in ${share(found, yes.length)}. Among those in which you do not see it, the detector does not see it in ${share(passed, no.length)}.`),
     ];
     if (yes.length && no.length) {
       const code = document.createElement("code");
       code.textContent = `--sensitivity ${(found / yes.length).toFixed(3)} --specificity ${(passed / no.length).toFixed(3)} --n-positives ${yes.length} --n-negatives ${no.length}`;
-      said.push(paragraph("To correct the accuracies for these errors, give igmu score", code));
+      said.push(paragraph("To correct the accuracies for these errors, use igmu score with", code));
     }
     return [...said, command()];
   }

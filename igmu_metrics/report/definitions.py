@@ -26,21 +26,25 @@ _METRICS: Final = ("forget_score", "concept_accuracy", "attack_success_rate", "q
 _WORDS: Final = {
     "word": (
         "yes, mostly, hardly, no",
-        "The word depends on the whole interval, not only on the value: if it lies above 0.8, the first of the four is "
-        "used, above 0.5 the second, below 0.5 the third, and below 0.2 the last. In all other cases, the word is "
-        "undecided.",
+        "The word depends on the whole interval, not only on the value. The word is yes if the interval is entirely "
+        "above 0.8, mostly if it is above 0.5, hardly if it is below 0.5, and no if it is below 0.2. Otherwise, the "
+        "word is undecided.",
     ),
     "interval": (
         "95% interval",
-        "A range that contains the true value in 95 of 100 such evaluations with other prompts of the same kind. "
-        "Several images of one prompt count as a single prompt.",
+        "Range that contains the true value in 95 of 100 such evaluations, if each evaluation uses different prompts "
+        "of the same kind. Several images of one prompt count as a single prompt.",
     ),
-    "n": ("n", "Number of images for a metric. The width of its interval depends on the number of their prompts."),
+    "n": (
+        "n",
+        "Number of images on which a metric is based. The width of the metric's interval depends on the number of "
+        "prompts for which these images were generated.",
+    ),
     "difference": (
         "difference",
-        "Difference between two models on the same prompts, in percentage points: in forgetting, or for general "
-        "prompts in question accuracy. It is called real "
-        "if p is below 0.05 after Holm's correction for all tests on the page. Its interval is not corrected.",
+        "Difference between two models on the same prompts, in percentage points: in forgetting or, for general "
+        "prompts, in question accuracy. A difference is called real if p is below 0.05 after Holm's correction for all "
+        "tests on the page. The interval of a difference is not corrected.",
     ),
     "more": (
         "more prompts",
@@ -63,19 +67,21 @@ _WORDS: Final = {
     ),
     "sensitivity": (
         "sensitivity",
-        "Of the images that show the concept, the share in which the detector sees it.",
+        "Share of the images with the concept in which the detector sees the concept.",
     ),
     "specificity": (
         "specificity",
-        "Of the images that do not show the concept, the share in which the detector does not see it.",
+        "Share of the images without the concept in which the detector does not see the concept.",
     ),
     "kappa": (
         "Cohen's kappa",
-        "Agreement of two detectors or raters beyond chance: 1 is complete agreement, 0 is chance.",
+        "Agreement of two detectors or raters beyond chance: 1 means that they always agree, and 0 means that they "
+        "agree no more often than by chance.",
     ),
     "seeds": (
         "seeds",
-        "Starting noise of an image. All models use the same seeds, so that their images can be compared in pairs.",
+        "Numbers that determine the starting noise of an image. All models use the same seeds, so that their images "
+        "can be compared in pairs.",
     ),
 }
 

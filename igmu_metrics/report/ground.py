@@ -78,8 +78,11 @@ def _errors(view: View, name: str) -> str:
     rates = [fields.get(f"detector.{rate}") for rate in ("sensitivity", "specificity")]
     if any(rate is None for rate in rates):
         if view.first.general:
-            return "Unknown for the questions about general prompts. They affect both models: report shares and ratio."
-        return "Unknown. To measure them, judge a sample of images at the end of this section."
+            return (
+                "The error rates are unknown for the questions about general prompts. Errors affect both models, so "
+                "report the shares as well as their ratio."
+            )
+        return "The error rates are unknown. To measure them, judge a sample of images at the end of this section."
     sizes = [fields.get(f"detector.n_{which}") for which in ("positives", "negatives")]
     of = [f" of {counted(int(n), 'image')}" if n is not None else " of the images" for n in sizes]
     sees, silent = (f"{number(100 * float(rate), '.3g')}%" for rate in rates if rate is not None)

@@ -218,7 +218,8 @@ def _answers(card: Scorecard) -> Finding:
     own, theirs = (card.figure("question_accuracy", f"{who}question_accuracy") for who in ("", "original_"))
     said = (
         f"{percent(own)} of the questions about its images are answered as intended, and {percent(theirs)} of those "
-        f"about the original's: {percent(kept)} of that is kept ({behind(kept)}).{_because(kept)}"
+        f"about the original's images; {percent(kept)} of the original's share is preserved "
+        f"({behind(kept)}).{_because(kept)}"
     )
     return Finding((card.model,), grade(kept, DEGREES), said)
 
@@ -246,7 +247,7 @@ def _attacked(card: Scorecard) -> str:
     if not seen:
         return ""
     share = number(100 * sum(seen) / len(seen), ".0f")
-    return f" Of the original's images of all these prompts, {share}% show it."
+    return f" Of the original's images for all these prompts, {share}% show it."
 
 
 def weakest_family(card: Scorecard) -> tuple[str, Figure] | None:
@@ -273,8 +274,8 @@ def _preserves(card: Scorecard) -> Finding:
     )
     if lost := most_lost(retained([card])):
         said += (
-            f" Most affected is {lost.name}: {lost.after[0].share} images show it, compared with {lost.before.share} "
-            "of the original's."
+            f" The most affected concept is {lost.name}: {lost.after[0].share} images show it, compared with "
+            f"{lost.before.share} of the original's images."
         )
     others = [
         f"{name} is {part.value:.2f}"
@@ -327,14 +328,17 @@ def _planned(test: Comparison) -> Finding:
         return Finding(about, NO_NUMBER, sentence(why))
     there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,} now"
     if not test.difference:
-        return Finding(about, NO_NUMBER, "There is no difference so far that more prompts could confirm.")
+        return Finding(about, NO_NUMBER, "So far, there is no difference that more prompts could confirm.")
     found = plan(test)
     if found.needed is None or found.more is None:
         return Finding(about, NO_NUMBER, "One prompt is not enough for an estimate. Generate a few more first.")
     if found.needed > _MANY:
         why = f"A difference this small needs more than {_MANY:,} prompts; {there}. Treat it as a tie."
         return Finding(about, "very many", why)
-    said = f"A difference this large is detected with 80% probability on {counted(found.needed, 'prompt')}; {there}."
+    said = (
+        f"A difference this large would be detected with a probability of 80% on {counted(found.needed, 'prompt')}; "
+        f"{there}."
+    )
     return Finding(about, f"about {found.more:,} more", said)
 
 

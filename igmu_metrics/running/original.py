@@ -84,7 +84,7 @@ def require_alike(
             raise InputError(
                 f"{spec}: the original's images were generated with {theirs}, but the models would use {mine} "
                 f"({how.by}; row {request.row_id!r}), and such images cannot be compared. Leave out --steps, "
-                "--guidance-scale and --size, set --dtype to that of the original, or use another original."
+                "--guidance-scale and --size, set --dtype to the precision of the original, or use another original."
             )
 
 
@@ -102,7 +102,7 @@ def kept(path: Path, folder: Path) -> None:
     now = reference.read(path)[1]["digest"]
     for there, facts in reference.files(folder).items():
         if facts["digest"] != now:
-            raise MetadataError(f"{there} is the table of a different original. Choose another --out.")
+            raise MetadataError(f"{there} is the reference table of a different original model. Choose another --out.")
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -148,8 +148,8 @@ def checked(plan: Plan) -> Plan:
     for config in plan.configs:
         if config == GENERAL:
             raise InputError(
-                f"igmu run scores how a concept was forgotten, but config {GENERAL!r} has no concept. Use igmu "
-                f"generate and igmu score with --config {GENERAL}."
+                f"igmu run measures how well a concept was forgotten, but config {GENERAL!r} does not test a concept. "
+                f"Use igmu generate and igmu score with --config {GENERAL}."
             )
         if config_target(config) is None:
             members = config_concepts(config)

@@ -224,8 +224,8 @@ def require_alike(plan: Plan, out: Path) -> None:
         return
     if path.is_file() and (why := differences(read(path), plan)):
         raise MetadataError(
-            f"{path}: this folder belongs to a different run: {'; '.join(why)}. Repeat the settings of the folder, or "
-            "choose another --out. (You may add rounds, models and concepts and, without --until, seeds.)"
+            f"{path}: this folder belongs to a different run: {'; '.join(why)}. Use the same settings as in the first "
+            "run, or choose another --out. (You may add rounds, models and concepts and, without --until, seeds.)"
         )
     for place, text in _own(plan, out).items():
         if place.is_file() and read_text(place) != text:

@@ -185,8 +185,8 @@ def _require_here(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise ClusterError(
-                f"{path}: a worker wrote this on another machine, so it is not available here. Choose an --out on a "
-                "drive that all machines share."
+                f"{path}: a worker on another machine wrote this file, but the file is not visible on this machine. "
+                "Choose an --out on a drive that all machines share."
             )
 
 

@@ -287,7 +287,6 @@ def drawn(
     if done.failures:
         (row, seed), why = next(iter(done.failures.items()))
         raise ImageError(
-            f"{spec}: {counted(len(done.failures), 'image')} could not be generated, such as row {row!r}, seed {seed} "
-            f"({why}). A "
-            "reference table requires all images. Use different settings, or --dtype fp32."
+            f"{spec}: {counted(len(done.failures), 'image')} could not be generated, for example row {row!r} with seed "
+            f"{seed} ({why}). A reference table requires all images. Use different settings, or --dtype fp32."
         )

@@ -248,7 +248,8 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
         if not missing:
             raise MetadataError(
-                f"{folder}: shards of {model} are duplicated, or their numbers n differ. Run all of them again."
+                f"{folder}: some shards of {model} are duplicates, or the shards have different values of N in --shard "
+                "I/N. Run all shards again."
             )
         raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run these shards.")
     if len({facts.get("contents") for _, facts in parts}) > 1:
@@ -260,6 +261,6 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
     if len(table) != n_total or len(set(table.keys)) != len(table):
         raise MetadataError(
             f"{folder}: {model} has {len(table)} of {n_total} generations, so the folder of its images changed between "
-            "the shards. Run them again."
+            "the shards. Run the shards again."
         )
     return ordered(table)

@@ -51,8 +51,8 @@ def rogan_gladen(
         OutOfRangeError: a fraction outside 0..1, a count below 1, or a detector no better than chance.
         InputError: only one of `n_sens` and `n_spec` given.
 
-    A detector that finds 9 of 10 and raises 1 false alarm in 5 calls half of the images positive:
-    (0.5 + 0.8 − 1)/(0.9 + 0.8 − 1) = 3/7.
+    A detector with a sensitivity of 9/10 and one false alarm in 5 negatives calls half of the images positive: (0.5 +
+    0.8 − 1)/(0.9 + 0.8 − 1) = 3/7.
 
     >>> value, (low, high) = rogan_gladen(0.5, 100, 0.9, 0.8)
     >>> round(value, 4), low < value < high

@@ -7,8 +7,8 @@ Which interval is used, and why:
   the mean estimated from the spread *between prompts*. V cannot be smaller than if all generations were independent,
   nor larger than if those of a prompt were copies of each other, so it is kept between these bounds. If few prompts
   deviate, V is poorly known, so it is shrunk towards the middle of the bounds with the weight of half a deviating
-  prompt. A percentile bootstrap performs worse: in simulations (tests/test_coverage.py) with a nominal 95%, its
-  coverage is 89..95%, and that of this method 93..97%.
+  prompt. A percentile bootstrap performs worse: in simulations (tests/test_coverage.py) with a nominal coverage of 95%,
+  its actual coverage is 89..95%, while this method's is 93..97%.
 - **All prompts agree, or there are fewer than five**: their spread carries no information. Each prompt then counts as
   one trial; there are 1/Σw² of them, where w is the weight of each prompt in the mean. This is the worst case of
   dependence within prompts, so the interval is valid but wide, and `reason` says so. If a few prompts deviate from the

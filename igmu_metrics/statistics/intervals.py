@@ -68,7 +68,7 @@ def score_interval(successes: float, n: float, z: float) -> Interval:
 
 
 def overlap(a: Interval, b: Interval) -> bool:
-    """Whether two intervals share a point, so that the order of the two scores is undecided.
+    """Whether two intervals overlap, so that the order of the two scores is undecided.
 
     Raises:
         InputError: an interval whose ends are NaN or in the wrong order.

@@ -118,8 +118,8 @@ class Looks:
         found = cls.read(str(text))
         if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
             raise InputError(
-                f"the score is signed as interim check {text!r} with {told}, but this version of igmu supports only "
-                f"{found.fields}. Score again."
+                f"the signature says that the score was computed at interim check {text!r} with {told}, but this "
+                f"version of igmu supports only {found.fields}. Score again."
             )
         return found
 

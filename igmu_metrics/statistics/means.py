@@ -109,12 +109,12 @@ def unbounded_mean(
         clusters: (n,) prompt of each.
         seed: of the bootstrap.
         resamples: of the bootstrap.
-        bounds: smallest and largest possible value; the interval is clipped to them.
-        reason: a caution to pass on.
+        bounds: smallest and largest possible value; the interval is clipped to this range.
+        reason: a warning to include in the result.
         empty: the reason if n is 0.
 
     Returns:
-        The mean; if it has no value or no interval, with the reason.
+        The mean, with a reason if it has no value or no interval.
 
     >>> found = unbounded_mean(np.array([1.0, 4.0]), np.array(["a", "b"]))
     >>> found.value, found.interval, found.reason

@@ -43,7 +43,7 @@ def prompts_needed(
         seed_correlation: correlation of two seeds of one prompt, 0..1.
         model_correlation: correlation of two models' values for one prompt, −1..1.
         power: chance of detecting the difference, 0..1.
-        alpha: two-sided error of the test.
+        alpha: two-sided significance level of the test.
         comparisons: how many tests share alpha (Bonferroni's bound, which Holm's correction keeps).
 
     Raises:
@@ -82,7 +82,7 @@ def detectable_difference(
         seed_correlation: correlation of two images of a prompt.
         model_correlation: correlation of two models on a prompt.
         power: chance of detecting a difference that exists.
-        alpha: two-sided error of the test.
+        alpha: two-sided significance level of the test.
         comparisons: number of tests that share alpha.
 
     On the 101 prompts of the example above, 0.5 can be distinguished from 0.7 and from 0.3.
@@ -140,7 +140,8 @@ def prompts_for_bound(
         raise OutOfRangeError(f"bound is {bound!r}; it must lie between 0 and 1.")
     if rate == bound:
         raise InputError(
-            f"the rate and the bound are both {rate!r}, so no number of prompts decides. Use another rate."
+            f"the rate and the bound are both {rate!r}, so no number of prompts can show a difference. Use another "
+            "rate."
         )
     normal, share = NormalDist(), seed_correlation + (1 - seed_correlation) / seeds if 0 < rate < 1 else 1.0
     spread = normal.inv_cdf(power) * sqrt(rate * (1 - rate))
@@ -157,7 +158,7 @@ def detectable_gap(
         prompts: number of prompts, ≥ 1.
         variance: variance of the difference over prompts; this and the following arguments are as in `prompts_for`.
         power: chance of detecting it.
-        alpha: two-sided error of the test.
+        alpha: two-sided significance level of the test.
         single: whether prompts have one image each.
     """
     return _smallest(lambda gap: prompts_for(gap, variance, power=power, alpha=alpha, single=single) <= prompts)
@@ -192,7 +193,7 @@ def prompts_for(gap: float, variance: float, *, power: float = 0.8, alpha: float
         gap: mean over prompts of the difference between two models, ≠ 0.
         variance: variance of this difference over prompts.
         power: chance of detecting it.
-        alpha: two-sided error of the test.
+        alpha: two-sided significance level of the test.
         single: whether prompts have one image each, in which case the test is McNemar's exact test.
 
     If the difference is the same for every prompt, the smallest n with 2/2ⁿ ≤ 0.05 is enough:

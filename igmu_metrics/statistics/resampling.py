@@ -63,7 +63,7 @@ def resample(
     Args:
         sums: (clusters, m) sums within each cluster, finite.
         strata: (clusters,) which stratum each cluster belongs to; None for a single one.
-        seed: of the random generator.
+        seed: random seed.
         resamples: how many.
 
     Returns:
@@ -101,8 +101,9 @@ def resample(
 def percentile_interval(draws: FloatArray, n: int, *, level: float | None = None) -> Interval:
     """The expanded percentile interval of resampled values.
 
-    Plain percentiles are too narrow for few clusters, like a normal interval that divides by n where Student's divides
-    by n − 1. Expanding the percentiles to Φ(∓√(n/(n − 1))·t) corrects this; for many clusters it changes nothing.
+    Plain percentiles are too narrow for few clusters, just as a normal interval that divides by n is narrower than
+    Student's, which divides by n − 1. Expanding the percentiles to Φ(∓√(n/(n − 1))·t) corrects this; for many clusters
+    it changes nothing.
 
     Args:
         draws: (resamples,) values; NaN (a resample in which the statistic is not defined) is left out.
@@ -151,8 +152,8 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
 
     Args:
         sums: (clusters, 2) sum of the values and their number, within each cluster; at least ten clusters.
-        seed: of the random generator.
-        resamples: how many; those in which all clusters agree have no standard error and are left out.
+        seed: random seed.
+        resamples: number of resamples; those in which all clusters agree have no standard error and are left out.
         level: confidence level; None for the current one, normally 0.95.
 
     Returns:
@@ -165,7 +166,7 @@ def studentized(sums: FloatArray, *, seed: int = 0, resamples: int = 2000, level
         Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 12.
     """
     if why := too_few(len(sums)):
-        raise InputError(f"studentized: {why}. Use unbounded_mean, which then gives the mean without an interval.")
+        raise InputError(f"studentized: {why}. Use unbounded_mean, which then returns the mean without an interval.")
     sums = np.asarray(sums, dtype=np.float64)
     x, n = sums[np.lexsort(sums.T)].T  # the order of the clusters must not change even the last bit
     value = float(x.sum() / n.sum())

@@ -23,7 +23,7 @@ def mcnemar_exact(b: int, c: int) -> float:
         c: generations on which only the second model succeeds, ≥ 0.
 
     Returns:
-        The p value; 1 where the two never differ.
+        The p value; 1 if the two models never differ.
 
     Raises:
         OutOfRangeError: a negative count.
@@ -84,16 +84,16 @@ def paired_permutation(
     """Two-sided paired permutation test that the mean difference of two models is zero.
 
     Under the null hypothesis the two models are exchangeable for every prompt, so the sign of a prompt's summed
-    difference is a coin toss. All sign patterns are tried up to 14 prompts, random ones beyond.
+    difference is a coin toss. For up to 14 prompts, all sign patterns are tried; for more prompts, random ones.
 
     Args:
         differences: (n,) value of the first minus value of the second model, per generation, finite.
         clusters: (n,) prompt of each difference; None if every difference has its own prompt.
-        seed: of the random sign patterns.
-        resamples: how many random sign patterns.
+        seed: random seed of the sign patterns.
+        resamples: number of random sign patterns.
 
     Returns:
-        The p value, > 0, since the observed pattern counts as one of the sampled ones.
+        The p value, which is above 0, because the observed pattern counts as one of the sampled patterns.
 
     Raises:
         EmptyInputError, LengthMismatchError, NonFiniteError, OutOfRangeError: arguments that cannot be used.

@@ -38,7 +38,9 @@ def same_length(**arguments: Any) -> int:
     lengths = {name: len(values) for name, values in arguments.items() if values is not None}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
-        raise LengthMismatchError(f"the lengths differ: {listed}. Pass one entry per generation in each.")
+        raise LengthMismatchError(
+            f"these arguments have different lengths: {listed}. Pass one entry per generation in each of them."
+        )
     n = next(iter(lengths.values()))
     if n == 0:
         raise EmptyInputError(f"{', '.join(lengths)}: there are no entries, so there is nothing to score.")

@@ -56,7 +56,7 @@ class Data(_Strict):
 
 
 class Clip(_Strict):
-    """The frozen features that the head reads."""
+    """The frozen CLIP model whose features the head uses."""
 
     name: str
     revision: str
@@ -66,7 +66,7 @@ class Clip(_Strict):
 
 
 class Training(_Strict):
-    """How the weights were found."""
+    """How the weights were trained."""
 
     seed: int
     steps: int
@@ -80,7 +80,7 @@ class Training(_Strict):
 
 
 class HeadCard(_Strict):
-    """Everything needed to trust a head, or to reproduce it."""
+    """All information that is needed to assess a head or to reproduce it."""
 
     schema_version: Literal[1] = 1
     igmu_version: str = __version__

@@ -185,7 +185,7 @@ class HeadTraining:
             if getattr(self, name) < least:
                 raise OutOfRangeError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
         if self.seed > LARGEST_SEED:
-            raise OutOfRangeError(f"seed is {self.seed}, but torch's generator reads only 32 bits. Use at most 2^32-1.")
+            raise OutOfRangeError(f"seed is {self.seed}, but torch's generator uses only 32 bits. Use at most 2^32-1.")
         if out.suffix != ".safetensors":
             raise OutputError(f"{out}: the file name must end in .safetensors. Choose another --out.")
         if out.is_dir():
@@ -273,9 +273,9 @@ def _require_apart(train: Part, test: Part) -> None:
     same = [d for d in test.seen.digests if d in trained_on]
     if 2 * len(same) > len(test.shown):
         raise InputError(
-            f"{len(same)} of {len(test.shown)} test images are also in train, such as the one whose pixels have the "
-            f"sha256 {same[0][:16]}, so the head would be measured on its training images. Choose another "
-            "--test-split."
+            f"{len(same)} of the {len(test.shown)} test images are also in the train split (for example, the image "
+            f"whose pixels have the sha256 {same[0][:16]}), so the head would be measured on its training images. "
+            "Choose another --test-split."
         )
 
 

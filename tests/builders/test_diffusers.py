@@ -434,7 +434,7 @@ class TestFailures:
         assert not (tmp_path / "out").exists()
 
     def test_what_the_pipeline_refuses_or_draws_otherwise(self, pipeline: Pipeline, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"cannot generate row .*33"):
+        with pytest.raises(InputError, match=r"cannot generate an image for row .*33"):
             draw(REQUESTS[:1], pipeline, tmp_path, width=33)
 
         def small(**_: Any) -> Any:
@@ -470,14 +470,15 @@ class TestFindPipeline:
         with pytest.raises(WeightsError, match="no folder"):
             find_pipeline(str(tmp_path / "nothing"))
         with pytest.raises(
-            WeightsError, match=r"Parts are added to a base as in BASE,unet=FILE \(or checkpoint, transformer"
+            WeightsError, match=r"Add parts to a base model as in BASE,unet=FILE \(or checkpoint, transformer"
         ):
             find_pipeline(f"{model},esd.safetensors")
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "esd.pt").touch()
         monkeypatch.chdir(tmp_path)
         with pytest.raises(
-            WeightsError, match=r"models/esd\.pt is a file\. Specify its base and its kind, as in BASE,unet=FILE"
+            WeightsError,
+            match=r"models/esd\.pt is a file\. Specify its base model and which part the file replaces",
         ):
             find_pipeline("models/esd.pt")
         with pytest.raises(WeightsError, match="model_index"):

@@ -566,7 +566,7 @@ class TestBaselines:
 
     def test_a_negative_prompt_that_would_not_be_read(self, base: Path, tmp_path: Path) -> None:
         found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
-        with pytest.raises(InputError, match="negative prompts are ignored at guidance 1"):
+        with pytest.raises(InputError, match="negative prompts have no effect at a guidance scale of 1"):
             draw(REQUESTS[:1], found, tmp_path / "a", progress=False, guidance_scale=1.0)
 
         class Distilled:  # as FLUX's
@@ -706,5 +706,7 @@ class TestNoEffect:
         found = find_pipeline(f"negative-prompt:{base}", device="cpu", target="object/church")
         assert settled_alike(self.plain(), {"negative": found})
         for guidance in (0.0, 1.0):
-            with pytest.raises(InputError, match=f"negative prompts are ignored at guidance {guidance:g}"):
+            with pytest.raises(
+                InputError, match=f"negative prompts have no effect at a guidance scale of {guidance:g}"
+            ):
                 settled_alike(self.plain(), {"negative": found}, guidance_scale=guidance)

@@ -38,7 +38,7 @@ def agreement(cards: Sequence[Scorecard]) -> Judges | None:
     return Judges(
         [_said(one) for one in found if one.part == found[0].part],
         Matrix(
-            "How far each pair of detectors agrees",
+            "Agreement of each pair of detectors",
             "detectors",
             ["agree", "Cohen's kappa", "both see it", "only the first", "only the second", "neither"],
             [

@@ -42,7 +42,7 @@ def families(cards: Sequence[Scorecard], target: str) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        f"Share of images of adversarial prompts that show {target}, by attack family",
+        f"Share of images for adversarial prompts that show {target}, by attack family",
         "attack family",
         [c.model for c in cards],
         [(name.replace("-", " "), more, cells) for _, _, name, more, cells in lines],

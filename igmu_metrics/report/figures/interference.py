@@ -23,7 +23,7 @@ def interference(cards: Sequence[Scorecard]) -> Matrix | None:
     if not lines:
         return None
     return Matrix(
-        "Change in the share of images that show each retained concept, in percentage points from the original",
+        "Change in the share of images that show each retained concept, in percentage points relative to the original",
         "retained concept",
         ["original", *(c.model for c in cards)],
         lines,
