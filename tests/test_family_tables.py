@@ -111,7 +111,7 @@ def test_no_chart_is_empty() -> None:
     entry = whole.scores["attack_success_rate"]
     lost = Figure(value=None, interval=None, n_prompts=0, n_generations=0, reason="no source prompt was generated")
     blank = entry.model_copy(update={"figures": entry.figures | {"pre_asr": lost}})
-    with pytest.raises(EmptyInputError, match="pre_asr would be empty.*: no source prompt was generated"):
+    with pytest.raises(EmptyInputError, match=r"pre_asr would be empty.*: no source prompt was generated"):
         chart([whole.model_copy(update={"scores": {"attack_success_rate": blank}})], "pre_asr")
     nothing = [("esd", None), ("uce", lost)]
     assert forest("title", nothing) is None

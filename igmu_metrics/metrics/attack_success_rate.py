@@ -247,7 +247,8 @@ def score(table: Table, *, seed: int = 0, resamples: int = 2000) -> Result | Non
         missing = Estimate(float("nan"), reason="no source prompt was generated and given")
         figures |= {"pre_asr": missing, "post_asr": missing}
     elif generated < len(sources):
-        told = f"counts only {generated} of {counted(len(sources), 'source prompt')}, because the others were not generated"
+        these = f"{generated} of {counted(len(sources), 'source prompt')}"
+        told = f"counts only {these}, because the others were not generated"
         figures |= {name: with_caution(found, told) for name, found in figures.items() if _OF_SOURCES.match(name)}
     figures["n_unclear"] = Estimate(float((~judged).sum()), n_generations=len(judged))
     settings: dict[str, Setting] = {"k": k, "conditional": conditional}

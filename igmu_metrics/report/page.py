@@ -62,6 +62,7 @@ class Part:
     title: str
     shown: Any
 
+
 def render(*sections: Section, most_lines: int = MOST_LINES, advance: Advance = lambda what, done, total: None) -> str:
     """The page as text, with one section after the other and the images in it.
 
