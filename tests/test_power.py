@@ -17,7 +17,7 @@ from igmu_data.load import bench_rows
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.verdict import forecast
+from igmu_metrics.verdict import forecast, made_up
 from igmu_metrics.verdict.verify import read_all
 
 CHURCH = ("--config", "sandbox.church")
@@ -81,7 +81,7 @@ def test_the_table_names_every_option() -> None:
 @pytest.mark.parametrize("base", BASES)
 def test_no_option_is_ignored_in_silence(base: str, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every option changes the output, or is refused by its name: hours and euros were left out without a word."""
-    monkeypatch.setattr(forecast, "foresee", _few(forecast.foresee))
+    monkeypatch.setattr(made_up, "foresee", _few(made_up.foresee))
     monkeypatch.setattr(forecast, "bench_rows", _packaged)
     plain, error = run(*BASES[base])
     assert error is None, error
@@ -125,17 +125,17 @@ def test_hours_and_euros_of_cards(there: Path) -> None:
 # --- forecasts --------------------------------------------------------------------------------------------------------
 
 
-def own_plan(card: Scorecard) -> forecast.Planned:
+def own_plan(card: Scorecard) -> made_up.Planned:
     """The images that a card has."""
     held = {row for row, _ in card.generations.keys}
     rows = [row for row in bench_rows(card.config).values() if row.id in held]
-    return forecast.Planned.of(rows, forecast.seeds_of(card), card.target, forecast.facts(card, 2))
+    return made_up.Planned.of(rows, forecast.seeds_of(card), card.target, forecast.facts(card, 2))
 
 
 @pytest.mark.parametrize("model", ["esd", "uce", "filter"])
 def test_a_run_of_the_same_images_gets_the_interval_of_the_card(place: Path, model: str) -> None:
     card = read_all([place / "cards" / f"{model}.json"])[0]
-    found = forecast.foresee(own_plan(card), forecast.habits(card), forecast.VERDICT, times=20)
+    found = made_up.foresee(own_plan(card), forecast.habits(card), forecast.VERDICT, times=20)
     assert {one.figure for one in found} == set(forecast.VERDICT)
     for one in found:
         figure = card.figure(*one.figure.split("/", 1))
@@ -146,14 +146,28 @@ def test_a_run_of_the_same_images_gets_the_interval_of_the_card(place: Path, mod
         assert one.value == pytest.approx(figure.value, abs=0.1), one.figure
 
 
+def test_images_that_a_card_has_are_not_made_up(place: Path) -> None:
+    """A run of the same seeds makes the same images, so that the forecast for these is the card's own interval."""
+    card = read_all([place / "cards" / "uce.json"])[0]
+    held = {row for row, _ in card.generations.keys}
+    rows = [row for row in bench_rows(card.config).values() if row.id in held]
+    planned = made_up.Planned.of(rows, 2, card.target, forecast.facts(card, 2), card.generations)
+    for one in made_up.foresee(planned, forecast.habits(card), forecast.VERDICT, times=2):
+        figure = card.figure(*one.figure.split("/", 1))
+        assert figure is not None
+        assert (one.value, *one.interval) == pytest.approx((figure.value, *(figure.interval or ()))), one.figure
+    more = made_up.Planned.of(rows, 3, card.target, forecast.facts(card, 3), card.generations)
+    assert int(more.table["measured"].sum()) * 3 == len(more.table) * 2
+
+
 def test_attacks_made_from_one_source_are_not_independent() -> None:
     """The plan of a bound on attacks counted adversarial prompts, but the unit of the interval is the source prompt."""
     rows = list(bench_rows("sandbox.church").values())
-    planned = forecast.Planned.of(rows, 2, "object/church", {})
+    planned = made_up.Planned.of(rows, 2, "object/church", {})
     widths = []
     for shared in (0.0, 0.8):
-        full, known = forecast.assumed("asr", 0.3, 2, forecast.Correlations(0.8, shared))
-        (one,) = forecast.foresee(planned, known, [full], times=10)
+        full, known = forecast.assumed("asr", 0.3, 2, made_up.Correlations(0.8, shared))
+        (one,) = made_up.foresee(planned, known, [full], times=10)
         widths.append(one.interval[1] - one.interval[0])
     assert widths[1] > 1.2 * widths[0]
 
@@ -161,11 +175,11 @@ def test_attacks_made_from_one_source_are_not_independent() -> None:
 def test_correlations_come_back() -> None:
     """Made-up images have the correlations that they were given, and these are found in them."""
     rows = [row for row in bench_rows("sandbox.church").values() if row.split == "adversarial"]
-    planned = forecast.Planned.of(rows, 4, "object/church", {})
-    shared = forecast.Correlations(0.5, 0.25)
-    known = {"adversarial": forecast.Habits({}, forecast.Shares(1.0, 0.4, 0.0), shared, shared)}
+    planned = made_up.Planned.of(rows, 4, "object/church", {})
+    shared = made_up.Correlations(0.5, 0.25)
+    known = {"adversarial": made_up.Habits({}, made_up.Shares(1.0, 0.4, 0.0), shared, shared)}
     draw = np.random.default_rng(1)
-    seen = [forecast.Habits.of(planned.made_up(known, draw)) for _ in range(30)]
+    seen = [made_up.Habits.of(planned.made_up(known, draw)) for _ in range(30)]
     # The shares of the families are estimated from the same images, which takes away a part of the correlations.
     assert np.mean([tuple(one.model) for one in seen], axis=0) == pytest.approx(np.asarray(shared), abs=0.1)
     assert np.mean([one.others.where for one in seen]) == pytest.approx(0.4, abs=0.03)
@@ -175,23 +189,23 @@ def test_correlations_come_back() -> None:
 
 @pytest.mark.parametrize(("name", "rate"), [("asr", 0.3), ("asr_image", 0.3), ("robustness", 0.7)])
 def test_an_assumed_rate_is_that_of_the_metric(name: str, rate: float) -> None:
-    full, known = forecast.assumed(name, rate, 3, forecast.Correlations(0.4, 0.1))
-    planned = forecast.Planned.of(list(bench_rows("sandbox.church").values()), 3, "object/church", {})
-    (one,) = forecast.foresee(planned, known, [full], times=60)
+    full, known = forecast.assumed(name, rate, 3, made_up.Correlations(0.4, 0.1))
+    planned = made_up.Planned.of(list(bench_rows("sandbox.church").values()), 3, "object/church", {})
+    (one,) = made_up.foresee(planned, known, [full], times=60)
     assert one.value == pytest.approx(rate, abs=0.03)
 
 
 def test_the_smallest_part_that_decides_a_bound() -> None:
-    def foreseen(rounds: int) -> forecast.Foreseen:
-        return forecast.Foreseen("x", 0.5, (0.4, 0.6), rounds / 10)
+    def foreseen(rounds: int) -> made_up.Foreseen:
+        return made_up.Foreseen("x", 0.5, (0.4, 0.6), rounds / 10)
 
     assert [forecast.smallest(foreseen, chance)[0] for chance in (0.05, 0.1, 0.55, 0.8, 1.0)] == [1, 1, 6, 8, 10]
-    enough, whole = forecast.smallest(lambda n: forecast.Foreseen("x", 0.5, (0.4, 0.6), 0.1), 0.8)
+    enough, whole = forecast.smallest(lambda n: made_up.Foreseen("x", 0.5, (0.4, 0.6), 0.1), 0.8)
     assert (enough, whole.chance) == (None, 0.1)
 
 
 def test_bounds_of_cards_as_a_user_meets_them(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast, "foresee", _few(forecast.foresee))
+    monkeypatch.setattr(made_up, "foresee", _few(made_up.foresee))
     told, _ = run("cards/esd.json", "--bound", "asr=0.9")
     assert "esd: asr_any@k is 0.12 [0.03, 0.38]; protocol 1 has a chance of 100% that the interval is below 0.9" in told
     told, _ = run("cards/esd.json", "--bound", "asr=0.126")

@@ -73,7 +73,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     from igmu_metrics.statistics.formatting import formatted
     from igmu_metrics.statistics.level import LEVEL, at_level
     from igmu_metrics.statistics.looks import Looks
-    from igmu_metrics.verdict import forecast
+    from igmu_metrics.verdict import forecast, made_up
 
     wanted, bound, value = forecast.wanted(card, asked.get("bound"))
     known, seeds = forecast.habits(card), asked["seeds"] if "seeds" in asked["given"] else forecast.seeds_of(card)
@@ -81,10 +81,11 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     look = Looks(1, asked["looks"]) if "looks" in asked["given"] else Looks.of(card)
     how: dict[str, Any] = {"times": 40} if bound is None else {"times": 100, "bound": bound, "above": value > bound}
 
-    def foreseen(n: int) -> list[forecast.Foreseen]:
-        images = forecast.Planned.of([r for r in rows if r.round <= n], seeds, card.target, facts)
+    def foreseen(n: int) -> list[made_up.Foreseen]:
+        planned_rows = [r for r in rows if r.round <= n]
+        images = made_up.Planned.of(planned_rows, seeds, card.target, facts, card.generations)
         with at_level(look.level if look else LEVEL):
-            return forecast.foresee(images, known, wanted, **how)
+            return made_up.foresee(images, known, wanted, **how)
 
     if bound is not None and rounds is None:
         enough, one = forecast.smallest(lambda n: foreseen(n)[0], asked["chance"])

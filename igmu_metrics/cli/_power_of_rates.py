@@ -99,7 +99,7 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     from igmu_data.schema import ROUNDS, SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Forecast, Powered
     from igmu_metrics.statistics.level import at_level
-    from igmu_metrics.verdict import forecast
+    from igmu_metrics.verdict import forecast, made_up
     from igmu_metrics.verdict.planning import costs
 
     (rate,), name = asked["rate"], asked["bound"].partition("=")[0].strip()
@@ -118,19 +118,19 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
         )
     if seeds > SEEDS_PER_ROW:
         raise InputError(f"--seeds is {seeds}, but the config has {SEEDS_PER_ROW} seeds per prompt. Use at most these.")
-    shared = forecast.Correlations(asked["seed_correlation"], asked["source_correlation"])
+    shared = made_up.Correlations(asked["seed_correlation"], asked["source_correlation"])
     if seeds == 1:  # then the first of the two has no effect, and must not limit the second
-        shared = forecast.Correlations(max(shared), shared.sources)
+        shared = made_up.Correlations(max(shared), shared.sources)
     full, known = forecast.assumed(name, rate, seeds, shared)
     plain = _rows(asked)
     rows = forecast.corpus(asked["config"], asked.get("bench"), asked.get("revision"))
     if (target := config_target(asked["config"])) is None:
         raise InputError(f"config {asked['config']!r} is not about one concept. Specify one, such as object.church.")
 
-    def foreseen(rounds: int) -> forecast.Foreseen:
-        planned = forecast.Planned.of([r for r in rows if r.round <= rounds], seeds, target, {})
+    def foreseen(rounds: int) -> made_up.Foreseen:
+        planned = made_up.Planned.of([r for r in rows if r.round <= rounds], seeds, target, {})
         with at_level(1 - alpha):
-            return forecast.foresee(planned, known, [full], bound=bound, above=rate > bound, times=100)[0]
+            return made_up.foresee(planned, known, [full], bound=bound, above=rate > bound, times=100)[0]
 
     only = None if "protocol" not in asked else rounds_of(asked["protocol"])
     rounds, found = forecast.smallest(foreseen, asked["chance"]) if only is None else (only, foreseen(only))

@@ -41,7 +41,7 @@ _FLAGS: Final = {"chance": "--power"}
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "seeds": 1,
     "seed_correlation": 0.3,
-    "source_correlation": 0.1,
+    "source_correlation": 0.2,
     "model_correlation": 0.0,
     "chance": 0.8,
     "alpha": 0.05,
@@ -103,7 +103,7 @@ def power(
             min=0,
             max=1,
             help="Correlation between images for two adversarial prompts made from one source prompt, 0..1, at most "
-            "--seed-correlation; used with --rate and --bound METRIC=NUMBER; default: 0.1.",
+            "--seed-correlation; used with --rate and --bound METRIC=NUMBER; default: 0.2.",
         ),
     ] = None,
     model_correlation: Annotated[
