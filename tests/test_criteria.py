@@ -449,7 +449,12 @@ def test_the_footnote_says_what_failed_and_what_is_left(cards: dict[str, Scoreca
     failed = cards["esd"].model_copy(update={"failures": ("a", "b"), "model": "e_d"})
     footnote = next(line for line in paper.table([failed, cards["uce"]]).splitlines() if line.startswith("$n$"))
     assert r"Pairs left out because an image failed or was missing: 2 of e\_d. Coverage: forget 16 of 56" in footnote
-    assert "left out" not in paper.table([cards["esd"]])
+    whole = paper.table([cards["esd"]])
+    assert "left out" not in whole
+    shown = next(line for line in whole.splitlines() if line.startswith("$n$"))
+    assert "Coverage: forget 16 of 56 prompts, 2 of 5 seeds" in shown, "coverage was only in comments"
+    for columns in ("plain prompts (concept gone)", "adversarial prompts (attack success;", "(alignment, quality)"):
+        assert columns in shown
 
 
 def test_detector_signature_and_k_are_told(cards: dict[str, Scorecard]) -> None:

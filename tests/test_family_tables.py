@@ -15,7 +15,12 @@ from igmu_metrics.cli import app
 from igmu_metrics.contract import scored
 from igmu_metrics.metrics import attack_success_rate as metric
 from igmu_metrics.report.families import chart, tables
-from igmu_metrics.scorecard import Scorecard, ScoreEntry, write
+from igmu_metrics.report.figures.aside import aside
+from igmu_metrics.report.figures.aspects import aspects
+from igmu_metrics.report.figures.families import families as shaded
+from igmu_metrics.report.figures.forest import forest
+from igmu_metrics.report.figures.interference import interference
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
 from igmu_metrics.verdict.families import MEAN, WHOLE, lines
 
 NS = {"svg": "http://www.w3.org/2000/svg"}
@@ -96,7 +101,23 @@ def test_what_has_no_value_is_a_dash_with_its_reason() -> None:
     ]
     assert len(dashes) == 4
     assert all(" qualifies" in "".join(t.itertext()) for t in dashes)
-    assert chart([card("esd", 1, 3)], "post_asr").count("not measured") == 4
+
+
+def test_no_chart_is_empty() -> None:
+    """`igmu families --figure pre_asr` wrote a chart with nothing but dashes."""
+    whole = card("esd", 1, 3)
+    with pytest.raises(EmptyInputError, match=r"post_asr would be empty.*do not contain it.*--figure: asr_image, asr_"):
+        chart([whole], "post_asr")
+    entry = whole.scores["attack_success_rate"]
+    lost = Figure(value=None, interval=None, n_prompts=0, n_generations=0, reason="no source prompt was generated")
+    blank = entry.model_copy(update={"figures": entry.figures | {"pre_asr": lost}})
+    with pytest.raises(EmptyInputError, match=r"pre_asr would be empty.*: no source prompt was generated"):
+        chart([whole.model_copy(update={"scores": {"attack_success_rate": blank}})], "pre_asr")
+    nothing = [("esd", None), ("uce", lost)]
+    assert forest("title", nothing) is None
+    bare = whole.model_copy(update={"scores": {}})
+    drawn = (aspects([bare]), shaded([bare], "church"), interference([bare]), aside([bare], "church"))
+    assert drawn == (None,) * 4
 
 
 def test_cards_that_cannot_stand_side_by_side() -> None:
@@ -118,5 +139,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert "asr_any@2" in done.output
     assert "mean of families" in done.output
     assert len(bars((tmp_path / "out" / "chart.svg").read_text(encoding="utf-8"))) == 8
+    empty = ["families", *files, "--figure", "pre_asr", "--chart", str(tmp_path / "empty.svg")]
+    assert isinstance(CliRunner().invoke(app, empty).exception, EmptyInputError)
+    assert not (tmp_path / "empty.svg").exists()
     wrong = CliRunner().invoke(app, ["families", str(tmp_path / "nothing.json")])
     assert isinstance(wrong.exception, MetadataError)

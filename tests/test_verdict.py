@@ -246,9 +246,6 @@ def test_power_as_a_user_meets_it(cards: list[Path]) -> None:
     assert more[0] < 0.1
     with pytest.raises(InputError, match="neither scorecards nor assumed rates"):
         run("power")
-    for more in (("--config", "object.church"), ("--bound", "0.1")):
-        with pytest.raises(InputError, match=f"{more[0]} is used with --rate"):
-            run("power", *cards, *more)
     with pytest.raises(InputError, match="Specify two rates"):
         run("power", "--rate", "0.5")
 
@@ -373,6 +370,7 @@ def test_forms_for_people(cards: list[Path], tmp_path: Path) -> None:
     assert len(rows) == sum(len(e.figures) for c in read for e in c.scores.values())
     row = next(r for r in rows if (r["score"], r["figure"]) == ("concept_accuracy", "unlearning_accuracy"))
     assert float(row["value"]) == accuracy.value
+    assert row["generation_settings"] == "", "the metadata of these folders records none"
     out = tmp_path / "t.tex"
     run("export", cards[0], "--latex", "--out", out)
     assert out.read_text().startswith("%")

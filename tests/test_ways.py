@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,6 +91,15 @@ def test_every_function_refuses_them(
     # The first one does not record its settings, and agrees with both.
     with pytest.raises(IncomparableError, match=DIFFER):
         shown([made(cards["filter"], None), cards["esd"], made(cards["uce"], FIFTY)])
+
+
+def test_a_spreadsheet_has_the_settings(cards: dict[str, Scorecard]) -> None:
+    """Whatever a card records of how its images were generated, by the names under which it does."""
+    way = f"{FIFTY}, scheduler DDIM"
+    lines = list(csv.DictReader(io.StringIO(export.table([made(cards["esd"], way), made(cards["uce"], None)]))))
+    told = {line["model"]: line["generation_settings"] for line in lines}
+    known = "steps=50; guidance_scale=3.0; width=64; height=64; scheduler=DDIM; dtype=fp32"
+    assert told == {"esd": known, "uce": ""}
 
 
 def test_pages_and_summaries_say_it(cards: dict[str, Scorecard]) -> None:

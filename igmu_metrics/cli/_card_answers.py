@@ -205,6 +205,31 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """The interval that a model is expected to get in a part of the protocol.
+
+    Args:
+        model: name of the model; "" for an assumed rate.
+        protocol: number of rounds of the protocol; all of them if no part is enough for the bound.
+        seeds: number of images per prompt.
+        figure: full name of the metric.
+        value: expected value.
+        interval: expected 95% interval, which is wider for a run with several checks.
+        bound: the bound given with `--bound`, null if none was given.
+        chance: chance that the interval is on one side of the bound, 0..1; null without a bound.
+    """
+
+    model: str
+    protocol: int
+    seeds: int
+    figure: str
+    value: float
+    interval: tuple[float, float]
+    bound: float | None
+    chance: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Powered:
     """The number of prompts that are needed.
 
@@ -212,14 +237,16 @@ class Powered:
         plans: what each comparison of scorecards needs; `needed` is the total number of prompts.
         reach: the smallest detectable differences.
         needed: number of prompts needed to distinguish two assumed rates, or a rate and a bound; null if none were
-            given.
+            given. For a bound on attacks, it counts source prompts, and is null if the config has too few.
         offered: number of plain prompts of the config, null if none was given.
+        forecasts: the intervals that models are expected to get in a part of the protocol.
     """
 
     plans: Sequence[Plan] = ()
     reach: Sequence[Reach] = ()
     needed: int | None = None
     offered: int | None = None
+    forecasts: Sequence[Forecast] = ()
 
 
 @dataclass(frozen=True, slots=True)

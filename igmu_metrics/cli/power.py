@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_data.numerals import counted
-from igmu_metrics.cli._common import Bench, OptionalCards, Revision, say
+from igmu_metrics.cli._common import Bench, OptionalCards, Revision
 
 if TYPE_CHECKING:
-    from igmu_data.schema import Row
     from igmu_metrics.cli._card_answers import Powered
-    from igmu_metrics.verdict.planning import Gpu
+
+# What a plan is based on, and which options then have an effect. Any other option is refused, never ignored.
+_CARDS: Final = "scorecards"
+_RATES: Final = "two rates, or one rate with --prompts"
+_BOUND: Final = "one rate and --bound NUMBER"
+_ATTACKS: Final = "one rate and --bound METRIC=NUMBER"
+_COSTS: Final = ("gpu", "seconds_per_image", "euros_per_hour", "looks")
+_ALWAYS: Final = (*_COSTS, "chance", "alpha", "protocol", "seeds", "bench", "revision")
+_PLAIN: Final = (*_ALWAYS, "rate", "config", "prompts", "seed_correlation", "model_correlation", "comparisons")
+_USED: Final[Mapping[str, tuple[str, ...]]] = {
+    _CARDS: (*_ALWAYS, "cards", "prompts", "bound"),
+    _RATES: _PLAIN,
+    _BOUND: (*_PLAIN, "bound"),
+    _ATTACKS: (*_ALWAYS, "rate", "config", "bound", "seed_correlation", "source_correlation", "comparisons"),
+}
+# Options that have an effect only together with one of others.
+_WITH: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    _CARDS: {"seeds": ("protocol", "bound"), "bench": ("protocol", "bound"), "revision": ("protocol", "bound")},
+    _RATES: {"protocol": ("config",), "seed_correlation": ("seeds", "config")},
+    _BOUND: {
+        "protocol": ("config",),
+        "seed_correlation": ("seeds",),
+        "model_correlation": ("prompts", "protocol"),
+    },
+    _ATTACKS: {"seed_correlation": ("seeds",)},
+}
+_FLAGS: Final = {"chance": "--power"}
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    "seeds": 1,
+    "seed_correlation": 0.3,
+    "source_correlation": 0.2,
+    "model_correlation": 0.0,
+    "chance": 0.8,
+    "alpha": 0.05,
+    "comparisons": 1,
+    "looks": 11,
+}
 
 
 def power(
@@ -25,10 +57,19 @@ def power(
         typer.Option(help="Assumed rate of a model, 0..1; repeat to compare two models, or use once with --prompts."),
     ] = None,
     bound: Annotated[
-        float | None,
+        str | None,
         typer.Option(
+            metavar="NUMBER|METRIC=NUMBER",
             help="Bound, as in igmu check, for which igmu prints how many prompts show that the --rate is below or "
-            "above it."
+            "above it; METRIC=NUMBER with scorecards, or for attacks (asr=0.1), whose unit is the source prompt.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lite|full|N",
+            help="Part of the corpus to plan for, as in igmu run: igmu prints the intervals that scorecards' models "
+            "would get there, or the difference that its prompts can detect.",
         ),
     ] = None,
     config: Annotated[
@@ -43,28 +84,47 @@ def power(
             min=1, help="Planned number of prompts, for which igmu prints the smallest detectable difference."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of images per prompt; used with --rate.")] = 1,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of images per prompt; default: 1, or the number on each scorecard."),
+    ] = None,
     seed_correlation: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1,
             help="Correlation between two images for one prompt, 0..1 (at 1, extra seeds add nothing); used with "
-            "--rate.",
+            "--rate; default: 0.3.",
         ),
-    ] = 0.3,
+    ] = None,
+    source_correlation: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Correlation between images for two adversarial prompts made from one source prompt, 0..1, at most "
+            "--seed-correlation; used with --rate and --bound METRIC=NUMBER; default: 0.2.",
+        ),
+    ] = None,
     model_correlation: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=-1,
             max=1,
             help="Correlation between two models on the same prompt, -1..1 (at 0, pairing has no benefit); used with "
-            "--rate.",
+            "--rate; default: 0.",
         ),
-    ] = 0.0,
-    chance: Annotated[float, typer.Option("--power", help="Probability of detecting a difference that exists.")] = 0.8,
-    alpha: Annotated[float, typer.Option(help="Two-sided significance level of the test.")] = 0.05,
-    comparisons: Annotated[int, typer.Option(min=1, help="Number of tests that share alpha; used with --rate.")] = 1,
+    ] = None,
+    chance: Annotated[
+        float | None,
+        typer.Option("--power", help="Probability of detecting a difference that exists; default: 0.8."),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Two-sided significance level of the test; default: 0.05.")
+    ] = None,
+    comparisons: Annotated[
+        int | None, typer.Option(min=1, help="Number of tests that share alpha; used with --rate; default: 1.")
+    ] = None,
     gpu: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,168 +140,73 @@ def power(
         float | None, typer.Option(help="Price in euros per hour of the GPU that --seconds-per-image describes.")
     ] = None,
     looks: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             max=100,
-            help="Maximum number of interim checks of igmu run --until; the full protocol has 11.",
+            help="Maximum number of interim checks of igmu run --until, at which costs and intervals are estimated; "
+            "the full protocol has 11; default: 11 for costs, and the checks of the scorecard for intervals.",
         ),
-    ] = 11,
+    ] = None,
     bench: Bench = None,
     revision: Revision = None,
 ) -> Powered:
-    """Estimate, from scorecards or assumed rates, how many prompts and images a comparison needs, and how much time and
-    money it takes (hours, euros)."""
-    from igmu_data.configs import config_target
-    from igmu_data.errors import InputError
+    """Estimate, from scorecards or assumed rates, how many prompts and images a comparison or a bound needs, which
+    intervals a run would get, and how much time and money it takes (hours, euros)."""
+    given = {name: value for name, value in locals().items() if value is not None and value != []}
+    from igmu_metrics.cli import _power_of_cards, _power_of_rates
     from igmu_metrics.verdict.planning import Gpu
 
-    if bool(cards) == bool(rate):
-        given = "both scorecards and" if cards else "neither scorecards nor"
-        raise InputError(
-            f"{given} assumed rates are given. Specify either scorecards or rates, as in 'igmu power --rate 0.76 "
-            "--rate 0.80'."
-        )
-    if seconds_per_image is None and euros_per_hour is not None:
-        raise InputError(
-            f"--euros-per-hour {euros_per_hour:g} is given without --seconds-per-image. Specify both, or use --gpu."
-        )
-    for flag, value in (("--bench", bench), ("--revision", revision)):
-        if value is not None and config is None:
-            raise InputError(f"{flag} {value} has no effect without --config. Add --config, or leave out {flag}.")
+    mode = _checked(given)
     gpus = [Gpu.read(text) for text in gpu or ()]
     gpus += [] if seconds_per_image is None else [Gpu("", seconds_per_image, euros_per_hour)]
-    if cards:
-        if config is not None or bound is not None:
-            flag = "--bound" if config is None else "--config"
-            raise InputError(f"{flag} is used with --rate; scorecards state their own config. Omit it.")
-        return _planned(cards, prompts, chance, alpha, gpus, looks)
-    how: dict[str, Any] = {"seed_correlation": seed_correlation, "power": chance, "alpha": alpha}
-    how["comparisons"] = comparisons
-    rows = None if config is None else _rows(config, bench, revision)
-    concept = config is not None and config_target(config) is not None  # only these can be run
-    return _assumed(rate or [], bound, prompts, seeds, model_correlation, how, rows, gpus, looks, concept)
+    asked: dict[str, Any] = {**_DEFAULTS, **given, "gpus": gpus, "given": tuple(given)}
+    if mode == _CARDS:
+        return _power_of_cards.planned(asked)
+    return _power_of_rates.of_attacks(asked) if mode == _ATTACKS else _power_of_rates.assumed(asked)
 
 
-def _assumed(
-    rates: Sequence[float],
-    bound: float | None,
-    prompts: int | None,
-    seeds: int,
-    model_correlation: float,
-    how: Mapping[str, Any],
-    rows: Sequence[Row] | None,
-    gpus: Sequence[Gpu],
-    looks: int,
-    concept: bool,
-) -> Powered:
-    """The plan for assumed rates; `rows` are the prompts of a config; `igmu run` accepts it only of one `concept`."""
+def _checked(given: Mapping[str, Any]) -> str:
+    """What the plan is based on, after a check that every given option has an effect on it.
+
+    Raises:
+        InputError: nothing to plan from, or an option without effect; the message names it, and what it requires.
+    """
     from igmu_data.errors import InputError
-    from igmu_data.schema import SEEDS_PER_ROW
-    from igmu_metrics.cli._card_answers import Powered, Reach
-    from igmu_metrics.statistics import detectable_difference, prompts_for_bound, prompts_needed
-    from igmu_metrics.statistics.power import MOST
-    from igmu_metrics.verdict.planning import costs
 
-    if len(rates) > 2 or (bound is not None and len(rates) != 1):
-        other = "two rates" if bound is None else "one rate for a --bound"
-        raise InputError(f"--rate is used {len(rates)} times. Specify {other}.")
-    if bound is None and len(rates) == 1 and prompts is None:
+    if ("cards" in given) == ("rate" in given):
+        both = "both scorecards and" if "cards" in given else "neither scorecards nor"
         raise InputError(
-            "--rate is used 1 time without --prompts or --bound. Specify two rates, or one rate and --prompts or "
-            "--bound."
+            f"{both} assumed rates are given. Specify either scorecards or rates, as in 'igmu power --rate 0.76 "
+            "--rate 0.80'."
         )
-    if rows is not None and seeds > SEEDS_PER_ROW:
-        raise InputError(f"--seeds is {seeds}, but the config has {SEEDS_PER_ROW} seeds per prompt. Use at most these.")
-    paired = {**how, "model_correlation": model_correlation}
-
-    def required(seeds: int) -> int:
-        if bound is not None:
-            return prompts_for_bound(rates[0], bound, seeds=seeds, **how)
-        return prompts_needed(rates[0], rates[1], seeds=seeds, **paired)
-
-    needed, reach = None, []
-    if bound is not None or len(rates) == 2:
-        needed = n = required(seeds)
-        told = f"{'at least ' * (n >= MOST)}{counted(n, 'prompt')} with {counted(seeds, 'image')} each"
-        if bound is None:
-            say(f"Comparing {rates[0]:g} with {rates[1]:g} requires {told}")
-        else:
-            say(f"Showing that {rates[0]:g} is {'below' if rates[0] < bound else 'above'} {bound:g} requires {told}")
-        if n < MOST:
-            level = how["alpha"] / how["comparisons"]
-            say(*costs(2 * n * seeds, gpus, looks=looks, power=how["power"], alpha=level))
-    planned = [] if prompts is None else [(prompts, seeds)]
-    if rows is not None:
-        most = len(rows)
-        if needed is not None and needed > most:
-            say(f"This is more than the {counted(most, 'prompt')} of the config")
-            if seeds < SEEDS_PER_ROW and (fewer := required(SEEDS_PER_ROW)) < needed:
-                say(f"With {SEEDS_PER_ROW} images each, {counted(fewer, 'prompt')} would be required")
-        elif needed is not None:
-            rounds = sorted(row.round for row in rows)[needed - 1]
-            told = f"These prompts are in rounds 1 to {rounds}"
-            if concept:
-                told += f": igmu run --protocol {rounds} --seeds-per-row {seeds} also generates the other prompts of "
-                told += "these rounds"
-            say(told)
-        planned += [(most, SEEDS_PER_ROW)] if bound is None else []
-    for n, each in planned:
-        for value in rates:
-            below, above = detectable_difference(value, n, seeds=each, **paired)
-            say(_reach(f"{value:g}", n, below, above, each))
-            reach.append(Reach("", value, n, below, above))
-    return Powered(reach=reach, needed=needed, offered=None if rows is None else len(rows))
-
-
-def _rows(config: str, bench: str | None, revision: str | None) -> list[Row]:
-    """The plain prompts of a config: those that ask for its concept, or all of general prompts."""
-    from igmu_data.load import bench_rows
-    from igmu_data.schema import ASIDE
-
-    rows = list(bench_rows(config, bench=bench, revision=revision).values())
-    plain = [row for row in rows if row.split == "forget" and row.probe not in ASIDE] or rows
-    n = Counter(row.split for row in rows)
-    of = {row.attack_source_id for row in rows if row.attack_source_id}
-    more = f", {counted(n['adversarial'], 'adversarial prompt')} made from {len(of)} of them" if of else ""
-    more += f" and {counted(n['retain'], 'retain prompt')}" if n["retain"] else ""
-    say(f"{config} has {counted(len(plain), 'plain prompt')}{more}, with {counted(len(plain[0].seeds), 'seed')} each")
-    return plain
-
-
-def _planned(
-    cards: list[Path], prompts: int | None, chance: float, alpha: float, gpus: list[Gpu], looks: int
-) -> Powered:
-    from igmu_metrics.cli._card_answers import Powered, Reach
-    from igmu_metrics.coverage import covering
-    from igmu_metrics.verdict.compare import require_comparable
-    from igmu_metrics.verdict.planning import costs, designs, detectable, plans
-    from igmu_metrics.verdict.verify import read_all
-
-    read = read_all(cards)
-    require_comparable(read, ranked=False)
-    planned, reached = plans(read, power=chance, alpha=alpha), []
-    for plan in planned:
-        say(plan.sentence())
-        if plan.images:
-            say(*costs(plan.images, gpus, looks=looks, power=chance, alpha=alpha / plan.comparison.family))
-    for card in read:
-        found, reach = designs(card), detectable(card, prompts, power=chance, alpha=alpha)
-        if found is None or reach is None:
-            continue
-        share, design = found
-        reached.append(Reach(card.model, share, prompts or design.n_prompts, *reach))
-        say(_reach(f"{card.model}'s {share:.2f}", prompts or design.n_prompts, *reach))
-        say(
-            f"  {counted(design.n_generations, 'image')} from {counted(design.n_prompts, 'prompt')} carry as much "
-            f"information as {design.effective:.0f} independent images (design effect {design.effect:.2f})"
+    if "euros_per_hour" in given and "seconds_per_image" not in given:
+        raise InputError(
+            f"--euros-per-hour {given['euros_per_hour']:g} is given without --seconds-per-image. Specify both, or use "
+            "--gpu."
         )
-    say(*dict.fromkeys(card.unfounded for card in read if card.unfounded), *covering(read).splitlines())
-    return Powered(planned, reached)
+    named = "=" in str(given.get("bound", ""))
+    mode = _CARDS if "cards" in given else _RATES if "bound" not in given else _ATTACKS if named else _BOUND
+    needs = dict(_WITH[mode])
+    if mode != _CARDS:
+        needs |= {"bench": ("config",), "revision": ("config",)}
+    for name, value in given.items():
+        flag = f"{_flag(name)} {value}"
+        if name not in _USED[mode]:
+            where = " or ".join(other for other in (_CARDS, _RATES, _BOUND, _ATTACKS) if name in _USED[other])
+            raise InputError(f"{flag} has no effect with {mode}. Omit it; it is used with {where}.")
+        if name in needs and not any(given.get(other, 1) != 1 for other in needs[name]):  # one seed is the default
+            others = " or ".join(map(_flag, needs[name]))
+            raise InputError(f"{flag} has no effect without {others}. Add {others}, or leave out {_flag(name)}.")
+    if {"prompts", "protocol"} <= set(given):
+        raise InputError(
+            f"--prompts {given['prompts']} and --protocol {given['protocol']} are both given, but each sets the number "
+            "of prompts. Omit one of them."
+        )
+    if mode != _RATES and len(given.get("rate", ())) > 1:
+        raise InputError(f"--rate is used {len(given['rate'])} times. Specify one rate for a --bound.")
+    return mode
 
 
-def _reach(what: str, prompts: int, below: float, above: float, seeds: int | None = None) -> str:
-    each = "" if seeds is None else f" with {counted(seeds, 'image')} each"
-    ends = [f"{sign}{d:.3f}" for sign, d in (("−", below), ("+", above)) if d == d]
-    told = f"{' or '.join(ends)} or more" if ends else "none within 0..1"
-    return f"difference from {what} that {counted(prompts, 'prompt')}{each} can detect: {told}"
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")

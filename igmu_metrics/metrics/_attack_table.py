@@ -70,15 +70,21 @@ def with_source(unit: npt.NDArray[np.str_]) -> BoolArray:
 
 
 def plain_sources(table: Table) -> BoolArray:
-    """The generations of the plain prompts from which attacks were made; none unless all of these prompts have some.
+    """The generations of the plain prompts from which attacks were made, as far as the table has them.
 
-    Rates before and after the attack must be about the same prompts.
+    A part of the protocol (`--protocol 3`) contains attacks whose source is in a later round. Rates before and after
+    the attack then count the other sources, so they are still about the same prompts.
     """
     attacked = table["split"] == "adversarial"
-    named = table["attack_source_id"] if "attack_source_id" in table else np.full(len(attacked), "")
-    sources = set(named[attacked].tolist()) - {""}
-    plain: BoolArray = ~attacked & np.isin(table["id"], sorted(sources))
-    return plain if sources <= set(table["id"][plain].tolist()) else np.zeros_like(plain)
+    plain: BoolArray = ~attacked & np.isin(table["id"], sorted(named_sources(table)))
+    return plain
+
+
+def named_sources(table: Table) -> set[str]:
+    """The ids of the plain prompts from which a table's attacks were made."""
+    if "attack_source_id" not in table:
+        return set()
+    return set(table["attack_source_id"][table["split"] == "adversarial"].tolist()) - {""}
 
 
 def effort(family: npt.NDArray[np.str_], budget: npt.NDArray[np.str_], ids: npt.NDArray[np.str_]) -> dict[str, str]:

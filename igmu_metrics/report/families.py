@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from igmu_data.errors import InputError
+from igmu_data.errors import EmptyInputError, InputError
 from igmu_data.numerals import counted
 from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
@@ -112,13 +112,23 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
 
     Raises:
         InputError: an unknown metric.
+        EmptyInputError: no model has a value for it, so the chart would be empty; the message gives the reason.
         EmptyInputError, IncomparableError: see `igmu_metrics.verdict.families.lines`.
     """
     if figure not in FIGURES:
         raise InputError(f"figure is {figure!r}; it must be one of {', '.join(FIGURES)}.")
     found = lines(cards)
+    scopes = [scope for scope in SCOPES if any(scope + figure in line.figures for line in found)]
+    if not any(_valued(found, scope + figure) for scope in scopes):
+        told = (line.figures.get(scope + figure) for line in found for scope in SCOPES)
+        why = next((one.reason for one in told if one is not None and one.reason), "the scorecards do not contain it")
+        others = [name for name in FIGURES if any(_valued(found, scope + name) for scope in SCOPES)]
+        then = f"Choose another metric with --figure: {', '.join(others)}" if others else "Score more images first"
+        raise EmptyInputError(
+            f"{cards[0].config}: a chart of {heading(figure, cards[0])} would be empty, because no family has a value: "
+            f"{why}. {then}."
+        )
     models = [c.model for c in cards]
-    scopes = [s for s in SCOPES if any(s + figure in line.figures for line in found)] or [SCOPES[0]]
     width = _PANELS[len(scopes) - 1] + _WIDTH + (_TOTAL - _PANELS[-1] - _WIDTH)
     legend = _legend(models, width)
     top = 64 + _LEGEND * (1 + max(line for _, line in legend))
@@ -143,6 +153,10 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
             for left, scope in zip(_PANELS, scopes, strict=False):
                 _bar(drawn, line, line.figures.get(scope + figure), left, y + _BAR * nth, nth)
     return drawn.lines()
+
+
+def _valued(found: Sequence[Line], name: str) -> bool:
+    return any(value_of(line.figures.get(name)) is not None for line in found)
 
 
 def _legend(models: Sequence[str], width: float) -> list[tuple[float, int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from igmu_data.errors import InputError
 from igmu_data.numerals import counted
@@ -36,6 +36,14 @@ from igmu_metrics.scorecard import Scorecard, write_text
 from igmu_metrics.verdict.agreement import detector_of, judged_by
 
 __all__ = ["Section", "render", "write"]
+
+# Why a part of the page has nothing to show, by its anchor; a reader may otherwise look for it.
+_EMPTY: Final[Mapping[str, str]] = {
+    "intervals": "no metric has a value",
+    "attacks": "no image of an adversarial prompt was judged",
+    "interference": "no retained concept was recognized in the original's images",
+    "aside": "no image of such a prompt was scored",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,7 @@ def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> d
     made = []
     for at, (found, section, place) in enumerate(zip(views, sections, anchors(views), strict=True)):
         judges = agreement(_others(found, views))
+        parts = _parts(found, section.folders, gallery, most_lines, judges, people[at])
         made.append(
             {
                 "view": found,
@@ -144,7 +153,8 @@ def _values(sections: Sequence[Section], gallery: Gallery, most_lines: int) -> d
                 "ground": ground(found, people[at], judges.lead if judges else ()),
                 "lead": verdict.lead(found),
                 "answers": verdict.answers(found),
-                "parts": _parts(found, section.folders, gallery, most_lines, judges, people[at]),
+                "parts": [part for part in parts if part.shown is not None],
+                "left_out": _left_out(found, parts),
             }
         )
     return {"sections": made, "definitions": definitions(), "keys": ANSWERED_BY, "version": views[0].first.igmu_version}
@@ -170,8 +180,8 @@ def _parts(
     judges: Judges | None,
     people: raters.Raters | None,
 ) -> list[Part]:
-    """The parts to show below the verdict; images are added to the gallery."""
-    every = (
+    """The parts below the verdict, with those that are left out; images are added to the gallery."""
+    return [
         Part("images", "Images", "Image by image", grid(found, gallery, most_lines)),
         Part("agreement", "Detectors", "Do the detectors agree?", judges),
         Part("ranking", "Ranking", "Ranking", ranking(found)),
@@ -188,15 +198,23 @@ def _parts(
             raters.data(found, people, folders, gallery) if people else None,
         ),
         Part("audit", "Audit", "Is the detector right? Judge for yourself", audit.data(found, folders, gallery)),
-    )
-    return [part for part in every if part.shown is not None]
+    ]
 
 
-def _plots(found: View) -> dict[str, Any]:
+def _left_out(found: View, parts: Sequence[Part]) -> list[str]:
+    """Why each part with measurements is left out; general prompts have neither attacks nor retained concepts."""
+    why = {"intervals": _EMPTY["intervals"]} if found.first.general else _EMPTY
+    return [f"“{part.title}” ({why[part.slug]})" for part in parts if part.shown is None and part.slug in why]
+
+
+def _plots(found: View) -> dict[str, Any] | None:
+    """The figures with one value per model; None if there is no value."""
     forests, marked = [], found.winner.model if found.winner else ""
     columns = shown(found.cards)
     for column, original in zip(columns, before(found, columns), strict=True):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
         plot = forest(column.title, figures, marked=marked, before=original)
-        forests.append((column, plot))
-    return {"aspects": aspects(found.cards, marked=bool(marked)), "names": ASPECTS, "forests": forests}
+        if plot is not None:
+            forests.append((column, plot))
+    lines = aspects(found.cards, marked=bool(marked))
+    return {"aspects": lines, "names": ASPECTS, "forests": forests} if forests or lines is not None else None

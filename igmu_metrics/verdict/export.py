@@ -21,6 +21,7 @@ from igmu_data.media import latex as escaped
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
 from igmu_metrics.coverage import covered, covering
+from igmu_metrics.images.ways import settings
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import HasInterval, between, formatted, value_of
@@ -172,16 +173,21 @@ def tabular(columns: str, heads: Sequence[str], groups: Sequence[Sequence[Sequen
 
 
 def table(cards: Sequence[Scorecard]) -> str:
-    """CSV with one line per metric and card; cells are empty if there is no number."""
+    """CSV with one line per metric and card; cells are empty if there is no number, or if nothing is recorded.
+
+    The last column contains how the images were generated, as far as the card records it: `steps=50; width=512`.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow("model config score figure value low high n_prompts n_generations reason coverage".split())
+    head = "model config score figure value low high n_prompts n_generations reason coverage generation_settings"
+    writer.writerow(head.split())
     for card in cards:
+        made = "; ".join(f"{name}={value}" for name, value in settings(card).items())
         for score, entry in card.scores.items():
             for name, figure in entry.figures.items():
                 ends = figure.interval or (None, None)
                 numbers = [figure.value, *ends, figure.n_prompts, figure.n_generations]
-                line = [card.model, card.config, score, name, *numbers, figure.reason, covered(card)]
+                line = [card.model, card.config, score, name, *numbers, figure.reason, covered(card), made]
                 writer.writerow(map(csv_cell, line))
     return out.getvalue()
 

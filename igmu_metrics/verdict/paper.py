@@ -161,8 +161,10 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
         blocks = (_original(own[0], itself, called), *(_rows(card, called) for card in own))
         groups.append([row for block in blocks for row in block])
     counted = (
-        "number of prompts (images) that a rate counts; conditional rates (cond.) count only those for which the "
-        "original shows the concept"
+        "number of prompts (images) that a column counts: plain prompts (concept gone), adversarial prompts (attack "
+        "success; the unit of its intervals is the source prompt), prompts about near or far concepts (preserved), and "
+        "all prompts about retained concepts (alignment, quality). Conditional rates (cond.) count only those for "
+        "which the original shows the concept; the score uses all columns"
     )
     if any(_corrected(card) is not None for card in judged):
         counted += ". Corrected: the raw rate that a detector without errors would give (Rogan--Gladen)"
@@ -311,7 +313,7 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
     ]
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
     return (
-        f"$n$: {counted}. {_failed(cards)}Brackets: {_intervals(cards)}. Detector: {detector}"
+        f"$n$: {counted}. {_covered(cards)}Brackets: {_intervals(cards)}. Detector: {detector}"
         f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
         f"in the scorecards {hashes}."
     )
@@ -329,14 +331,11 @@ def _intervals(cards: Sequence[Scorecard]) -> str:
     )
 
 
-def _failed(cards: Sequence[Scorecard]) -> str:
-    """How many pairs of each model failed, and then what is covered; in which settings the models may differ."""
-    failed = [f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures]
-    doubt = caution(cards)
-    if not failed:
-        return f"{escaped(doubt)} " if doubt else ""
-    covered = escaped(" ".join([*coverages(cards), *([doubt] if doubt else [])]))
-    return f"Pairs left out because an image failed or was missing: {', '.join(failed)}. {covered} "
+def _covered(cards: Sequence[Scorecard]) -> str:
+    """How many pairs of each model failed; what is covered; in which settings the models may differ."""
+    failed = ", ".join(f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures)
+    lost = f"Pairs left out because an image failed or was missing: {failed}. " if failed else ""
+    return f"{lost}{escaped(' '.join(filter(None, (*coverages(cards), caution(cards)))))} "
 
 
 def _share(figure: HasInterval | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from igmu_data.errors import InputError
+from igmu_data.schema import ASIDE, SPLITS, Row
 from igmu_metrics.coverage import Coverage
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
@@ -109,6 +110,7 @@ class Plan:
         seeds: number of seeds per prompt in the corpus; None if the corpus is unknown.
         with_seeds: total number of prompts with all of these seeds; None if there is no difference or seed left.
         reach: smallest difference that all these prompts and seeds can detect; None if unknown or above 1.
+        where: what has these prompts: the corpus, or a part of its protocol.
     """
 
     comparison: Comparison
@@ -117,6 +119,7 @@ class Plan:
     seeds: int | None = None
     with_seeds: int | None = None
     reach: float | None = None
+    where: str = "the corpus"
 
     @property
     def more(self) -> int | None:
@@ -158,7 +161,7 @@ class Plan:
         told = f"{start}; about {self.more} more {c.prompt}s are needed ({self.needed} in total)"
         if not self.beyond:
             return told
-        told += f", but the corpus has only about {self.offered} that count"
+        told += f", but {self.where} has only about {self.offered} that count"
         if self.with_seeds is not None and self.with_seeds <= (self.offered or 0):
             return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds} are enough"
         more = f" and {self.seeds} seeds" * (self.with_seeds is not None)
@@ -173,11 +176,12 @@ def plan(
     alpha: float = ALPHA,
     offered: int | None = None,
     seeds: int | None = None,
+    where: str = "the corpus",
 ) -> Plan:
     """How many prompts one comparison needs, at its own power and an error that its family shares; see `plans`."""
     c = comparison
     if not c.n or not c.difference or c.variance != c.variance:
-        return Plan(c, None, offered, seeds)
+        return Plan(c, None, offered, seeds, where=where)
     how: dict[str, Any] = {"power": power, "alpha": alpha / c.family, "single": c.n == c.n_prompts and c.conditional}
     needed, with_seeds = prompts_for(c.difference, c.variance, **how), None
     variance, now = c.variance, c.n / c.n_prompts
@@ -187,30 +191,64 @@ def plan(
         how["single"] = False
         with_seeds = prompts_for(c.difference, variance, **how)
     reach = detectable_gap(offered, variance, **how) if offered else float("nan")
-    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None)
+    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None, where)
 
 
-def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPHA) -> list[Plan]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the protocol.
+
+    Args:
+        name: what it is called.
+        prompts: number of prompts by split; of source prompts in the adversarial split.
+    """
+
+    name: str
+    prompts: Mapping[str, int]
+
+    def counting(self, card: Scorecard) -> int | None:
+        """About how many of its plain prompts count for a card's conditional forgetting; None if this is unknown."""
+        found, known = designs(card), (card.coverage or {}).get(MEASURES[FORGETTING][0])
+        if found is None or known is None or not known.n_prompts:
+            return None
+        return max(1, int(found[1].n_prompts / known.n_prompts * self.prompts[MEASURES[FORGETTING][0]]))
+
+
+def part_of(rows: Sequence[Row], rounds: int) -> Part:
+    """The part of the protocol that consists of these rows, which are those of the first rounds."""
+    ids: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for row in rows:
+        if row.probe not in ASIDE:
+            ids[row.split].add(row.attack_source_id or row.id)
+    return Part(f"protocol {rounds}", {split: len(found) for split, found in ids.items()})
+
+
+def plans(
+    cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPHA, part: Part | None = None
+) -> list[Plan]:
     """How many prompts each comparison needs: models against the original, then against each other.
 
     Args:
         cards: cards of models scored in the same way.
         power: chance of detecting a difference as large as the measured one.
         alpha: two-sided error, shared by all comparisons of a measure, since all of them will be tested.
+        part: part of the protocol that limits the plans; None for the whole corpus.
     """
     own = {card.model: card.coverage or {} for card in cards}
-    return [plan(c, power=power, alpha=alpha, **_corpus(c, own[c.first])) for c in compared(cards)]
+    return [plan(c, power=power, alpha=alpha, **_corpus(c, own[c.first], part)) for c in compared(cards)]
 
 
-def _corpus(c: Comparison, coverage: Mapping[str, Coverage]) -> dict[str, int]:
+def _corpus(c: Comparison, coverage: Mapping[str, Coverage], limit: Part | None) -> dict[str, Any]:
     """About how many prompts of the corpus count for a comparison, and their seeds; empty if the corpus is unknown."""
     part = MEASURES[c.measure][0]
     known = coverage.get("forget" if c.measure == RESISTANCE else part)  # rewordings are made from plain prompts
     if known is None or not known.n_prompts or not known.n_prompts_asked:
         return {}
     share = 1.0 if c.measure == RESISTANCE else min(1.0, c.n_prompts / known.n_prompts)
-    seeds = round(known.n_generations_asked / known.n_prompts_asked)
-    return {"offered": int(share * known.n_prompts_asked), "seeds": seeds}
+    found: dict[str, Any] = {"seeds": round(known.n_generations_asked / known.n_prompts_asked)}
+    if limit is None:
+        return {**found, "offered": int(share * known.n_prompts_asked)}
+    return {**found, "offered": int(share * limit.prompts[part]), "where": limit.name}
 
 
 def designs(card: Scorecard) -> tuple[float, Design] | None:

@@ -388,3 +388,27 @@ def test_known_sources_that_were_not_drawn_leave_pre_and_post_open():
     for name in ("pre_asr", "post_asr"):
         assert isnan(found[name].value)
         assert "source prompt" in found[name].reason
+
+
+def test_sources_of_later_rounds_do_not_hide_those_of_this_one():
+    """At `--protocol 3`, some sources are in later rounds; pre and post had no value at all."""
+    table = metric.rows(
+        ids=["a", "b", "c"],
+        seeds=[0] * 3,
+        attack_families=["typo", "typo", "fr"],
+        present=[True, False, True],
+        source_ids=["p", "q", "r"],
+        plain_ids=["p", "q", "r"],
+        plain_seeds=[0] * 3,
+        plain_present=[False, True, True],
+        original_present=[True] * 3,
+        plain_original_present=[True] * 3,
+    )
+    found = metric.score(table.where(table["id"] != "r")).figures
+    for prefix in ("", "conditional_"):
+        pre, post = found[f"{prefix}pre_asr"], found[f"{prefix}post_asr"]
+        assert (pre.value, post.value, pre.n_prompts, post.n_prompts) == (0.5, 1.0, 2, 2)
+        assert "counts only 2 of 3 source prompts, because the others were not generated" in pre.reason
+        assert isnan(found[f"{prefix}pre_asr/fr"].value)
+    assert found["asr_any@k"] == metric.score(table).figures["asr_any@k"]
+    assert "counts only" not in metric.score(table).figures["pre_asr"].reason + found["asr_any@k"].reason

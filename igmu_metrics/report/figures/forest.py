@@ -19,8 +19,8 @@ _TOP: Final = 12
 
 def forest(
     title: str, figures: Sequence[tuple[str, Figure | None]], *, marked: str = "", before: Figure | None = None
-) -> svg.Svg:
-    """The plot.
+) -> svg.Svg | None:
+    """The plot; None if no model has a value.
 
     Args:
         title: what is plotted, for screen readers.
@@ -28,6 +28,8 @@ def forest(
         marked: the model to show in the accent color.
         before: the original's value, shown as a line through all rows; None for no line.
     """
+    if all(value_of(figure) is None for _, figure in figures):
+        return None
     bottom = _TOP + _LINE * len(figures)
     said = "; ".join(f"{model} {formatted(f, interval=', {} to {}', missing='not measured')}" for model, f in figures)
     drawn = svg.image(_WIDTH, bottom + 26, f"{title}: {said}")

@@ -1,0 +1,242 @@
+"""`igmu power`: no option is ignored in silence, and a plan agrees with the interval that a run of that plan gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from golden.record import unpack
+from typer.testing import CliRunner
+
+from igmu_data.errors import InputError, OutOfRangeError
+from igmu_data.load import bench_rows
+from igmu_data.schema import Row
+from igmu_metrics.cli import app
+from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.verdict import forecast, made_up
+from igmu_metrics.verdict.verify import read_all
+
+CHURCH = ("--config", "sandbox.church")
+BASES: dict[str, tuple[str, ...]] = {
+    "cards that need more": ("cards/esd.json", "cards/uce.json"),
+    "a card that needs nothing": ("cards/esd.json",),
+    "two rates": ("--rate", "0.5", "--rate", "0.7"),
+    "two rates and a config": ("--rate", "0.9", "--rate", "0.6", "--seeds", "2", *CHURCH),
+    "prompts": ("--rate", "0.5", "--prompts", "40"),
+    "a part of the protocol": ("--rate", "0.5", "--protocol", "3", *CHURCH),
+    "a bound": ("--rate", "0.2", "--bound", "0.1"),
+    "a bound in several images": ("--rate", "0.2", "--bound", "0.1", "--seeds", "3"),
+    "a bound on attacks": ("--rate", "0.2", "--bound", "asr=0.1", "--protocol", "4", "--seeds", "2", *CHURCH),
+}
+OPTIONS: dict[str, str] = {
+    "--rate": "0.4",
+    "--bound": "0.3",
+    "--protocol": "2",
+    "--config": "sandbox.van-gogh",
+    "--prompts": "70",
+    "--seeds": "4",
+    "--seed-correlation": "0.9",
+    "--source-correlation": "0.3",
+    "--model-correlation": "0.5",
+    "--power": "0.9",
+    "--alpha": "0.01",
+    "--comparisons": "3",
+    "--gpu": "A100=2.5,1.89",
+    "--seconds-per-image": "2.5",
+    "--euros-per-hour": "2",
+    "--looks": "4",
+    "--bench": "missing",
+    "--revision": "main",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("power")
+    unpack(folder)
+    return folder
+
+
+@pytest.fixture
+def there(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(place)
+    return place
+
+
+def run(*arguments: str) -> tuple[str, BaseException | None]:
+    done = CliRunner().invoke(app, ["power", *arguments])
+    return " ".join(done.output.split()), done.exception
+
+
+def test_the_table_names_every_option() -> None:
+    command = typer.main.get_command(app).commands["power"]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    assert known - {"--concepts", "--plugin", "--json", "--help"} == set(OPTIONS)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_no_option_is_ignored_in_silence(base: str, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every option changes the output, or is refused by its name: hours and euros were left out without a word."""
+    monkeypatch.setattr(made_up, "foresee", _few(made_up.foresee))
+    monkeypatch.setattr(forecast, "bench_rows", _packaged)
+    plain, error = run(*BASES[base])
+    assert error is None, error
+    for option, value in OPTIONS.items():
+        if option in BASES[base] and option != "--rate":
+            continue  # once is the most
+        told, error = run(*BASES[base], option, value)
+        if error is None:
+            assert told != plain, (base, option)
+        else:
+            assert isinstance(error, InputError), (base, option, error)
+            assert option in str(error), (base, option, str(error))
+
+
+def _packaged(config: str, *, bench: str | None, revision: str | None) -> dict[str, Row]:
+    for option, value in (("--bench", bench), ("--revision", revision)):
+        if value is not None:
+            raise InputError(f"{option} {value} reached the corpus")
+    return bench_rows(config)
+
+
+def _few(foresee: Any) -> Any:
+    """Fewer repetitions, for speed."""
+    return lambda *given, **how: foresee(*given, **{**how, "times": 3})
+
+
+def test_hours_and_euros_of_cards(there: Path) -> None:
+    told, _ = run("cards/esd.json", "--gpu", "A100=36,2")
+    assert "no more prompts are needed" in told
+    assert "A run of these cards generates 248 images of 2 models (with the original) A100: 2.5 h, 4.96 €" in told
+    told, _ = run("cards/esd.json", "--protocol", "1", "--seeds", "1", "--gpu", "A100=36,2")
+    n = sum(row.round == 1 for row in bench_rows("sandbox.church").values())
+    assert f"A run of protocol 1 generates {2 * n} images of 2 models (with the original)" in told
+    for option in (("--gpu", "A100=36,2"), ("--looks", "4")):
+        told, _ = run("--rate", "0.5", "--rate", "0.50000001", *option)
+        assert "There is no estimate of time or cost, because the number of prompts is not known" in told
+    told, _ = run("cards/esd.json", "--looks", "4")
+    assert "--looks 4 has no effect, because no comparison needs more images" in told
+
+
+# --- forecasts --------------------------------------------------------------------------------------------------------
+
+
+def own_plan(card: Scorecard) -> made_up.Planned:
+    """The images that a card has."""
+    held = {row for row, _ in card.generations.keys}
+    rows = [row for row in bench_rows(card.config).values() if row.id in held]
+    return made_up.Planned.of(rows, forecast.seeds_of(card), card.target, forecast.facts(card, 2))
+
+
+@pytest.mark.parametrize("model", ["esd", "uce", "filter"])
+def test_a_run_of_the_same_images_gets_the_interval_of_the_card(place: Path, model: str) -> None:
+    card = read_all([place / "cards" / f"{model}.json"])[0]
+    found = made_up.foresee(own_plan(card), forecast.habits(card), forecast.VERDICT, times=20)
+    assert {one.figure for one in found} == set(forecast.VERDICT)
+    for one in found:
+        figure = card.figure(*one.figure.split("/", 1))
+        assert figure is not None
+        assert figure.interval is not None
+        low, high = figure.interval
+        assert one.interval[1] - one.interval[0] == pytest.approx(high - low, rel=0.2), one.figure
+        assert one.value == pytest.approx(figure.value, abs=0.1), one.figure
+
+
+def test_images_that_a_card_has_are_not_made_up(place: Path) -> None:
+    """A run of the same seeds makes the same images, so that the forecast for these is the card's own interval."""
+    card = read_all([place / "cards" / "uce.json"])[0]
+    held = {row for row, _ in card.generations.keys}
+    rows = [row for row in bench_rows(card.config).values() if row.id in held]
+    planned = made_up.Planned.of(rows, 2, card.target, forecast.facts(card, 2), card.generations)
+    for one in made_up.foresee(planned, forecast.habits(card), forecast.VERDICT, times=2):
+        figure = card.figure(*one.figure.split("/", 1))
+        assert figure is not None
+        assert (one.value, *one.interval) == pytest.approx((figure.value, *(figure.interval or ()))), one.figure
+    more = made_up.Planned.of(rows, 3, card.target, forecast.facts(card, 3), card.generations)
+    assert int(more.table["measured"].sum()) * 3 == len(more.table) * 2
+
+
+def test_attacks_made_from_one_source_are_not_independent() -> None:
+    """The plan of a bound on attacks counted adversarial prompts, but the unit of the interval is the source prompt."""
+    rows = list(bench_rows("sandbox.church").values())
+    planned = made_up.Planned.of(rows, 2, "object/church", {})
+    widths = []
+    for shared in (0.0, 0.8):
+        full, known = forecast.assumed("asr", 0.3, 2, made_up.Correlations(0.8, shared))
+        (one,) = made_up.foresee(planned, known, [full], times=10)
+        widths.append(one.interval[1] - one.interval[0])
+    assert widths[1] > 1.2 * widths[0]
+
+
+def test_correlations_come_back() -> None:
+    """Made-up images have the correlations that they were given, and these are found in them."""
+    rows = [row for row in bench_rows("sandbox.church").values() if row.split == "adversarial"]
+    planned = made_up.Planned.of(rows, 4, "object/church", {})
+    shared = made_up.Correlations(0.5, 0.25)
+    known = {"adversarial": made_up.Habits({}, made_up.Shares(1.0, 0.4, 0.0), shared, shared)}
+    draw = np.random.default_rng(1)
+    seen = [made_up.Habits.of(planned.made_up(known, draw)) for _ in range(30)]
+    # The shares of the families are estimated from the same images, which takes away a part of the correlations.
+    assert np.mean([tuple(one.model) for one in seen], axis=0) == pytest.approx(np.asarray(shared), abs=0.1)
+    assert np.mean([one.others.where for one in seen]) == pytest.approx(0.4, abs=0.03)
+    assert {one.others.original for one in seen} == {1.0}
+    assert {one.original for one in seen} == {(1.0, 1.0)}, "which cannot be estimated"
+
+
+@pytest.mark.parametrize(("name", "rate"), [("asr", 0.3), ("asr_image", 0.3), ("robustness", 0.7)])
+def test_an_assumed_rate_is_that_of_the_metric(name: str, rate: float) -> None:
+    full, known = forecast.assumed(name, rate, 3, made_up.Correlations(0.4, 0.1))
+    planned = made_up.Planned.of(list(bench_rows("sandbox.church").values()), 3, "object/church", {})
+    (one,) = made_up.foresee(planned, known, [full], times=60)
+    assert one.value == pytest.approx(rate, abs=0.03)
+
+
+def test_the_smallest_part_that_decides_a_bound() -> None:
+    def foreseen(rounds: int) -> made_up.Foreseen:
+        return made_up.Foreseen("x", 0.5, (0.4, 0.6), rounds / 10)
+
+    assert [forecast.smallest(foreseen, chance)[0] for chance in (0.05, 0.1, 0.55, 0.8, 1.0)] == [1, 1, 6, 8, 10]
+    enough, whole = forecast.smallest(lambda n: made_up.Foreseen("x", 0.5, (0.4, 0.6), 0.1), 0.8)
+    assert (enough, whole.chance) == (None, 0.1)
+
+
+def test_bounds_of_cards_as_a_user_meets_them(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made_up, "foresee", _few(made_up.foresee))
+    told, _ = run("cards/esd.json", "--bound", "asr=0.9")
+    assert "esd: asr_any@k is 0.12 [0.03, 0.38]; protocol 1 has a chance of 100% that the interval is below 0.9" in told
+    told, _ = run("cards/esd.json", "--bound", "asr=0.126")
+    assert "the full protocol is not enough" in told
+    told, _ = run("cards/esd.json", "--protocol", "lite")
+    assert "protocol 2 has only about" not in told, "esd against the original is significant"
+    assert "expected interval at protocol 2" in told
+    done = CliRunner().invoke(app, ["power", "cards/esd.json", "--bound", "asr=0.9", "--protocol", "3", "--json"])
+    (one,) = json.loads(done.stdout)["result"]["forecasts"]
+    assert (one["protocol"], one["seeds"], one["bound"], one["chance"]) == (3, 2, 0.9, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("cards/esd.json", "--bound", "0.1"), r"--bound is '0\.1'; with scorecards it must have the form"),
+        (("cards/esd.json", "--bound", "asr=10"), r"--bound is 'asr=10'.*a number between 0 and 1"),
+        (("cards/esd.json", "--bound", "quality=0.5"), "quality cannot be forecast"),
+        (("cards/esd.json", "--bound", "typo=0.5"), "has no metric 'typo'"),
+        (("cards/esd.json", "--bound", "asr=0.125"), r"is equal to the bound, 0\.125"),
+        (("cards/esd.json", "--protocol", "11"), "protocol '11' does not exist"),
+        (("cards/esd.json", "--protocol", "2", "--prompts", "9"), "are both given, but each sets the number"),
+        (("--rate", "0.1", "--bound", "asr=0.2"), "requires the attacks of a config. Add --config"),
+        (("--rate", "0.1", "--bound", "fid=0.2", *CHURCH), "--bound names 'fid'; with --rate, METRIC must be one of"),
+        (("--rate", "0.1", "--bound", "asr=0.1", *CHURCH), "the rate and the bound are both 0.1"),
+        (("--rate", "0.1", "--bound", "asr=0.2", "--config", "sandbox"), "is not about one concept"),
+        (("--rate", "0.1", "--bound", "much"), "--bound is 'much'; it must be a number"),
+    ],
+)
+def test_what_cannot_be_planned(there: Path, arguments: tuple[str, ...], told: str) -> None:
+    error = run(*arguments)[1]
+    assert isinstance(error, InputError | OutOfRangeError)
+    with pytest.raises(type(error), match=told):
+        raise error
