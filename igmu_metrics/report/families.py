@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from igmu_data.errors import InputError
 from igmu_data.numerals import counted
 from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number, value_of
-from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, heading, lines
+from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, chosen, heading, lines
 from igmu_metrics.verdict.recompute import of_original
 
 if TYPE_CHECKING:
@@ -108,15 +107,15 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
 
     Args:
         cards: cards that were scored in the same way.
-        figure: `asr_image`, `asr_any@k`, `pre_asr` or `post_asr`.
+        figure: `asr_image`, `asr_any@k`, `pre_asr` or `post_asr`; also with the value of k, `asr_any@5`.
 
     Raises:
         InputError: an unknown metric.
+        BudgetError: another k than that of the cards.
         EmptyInputError, IncomparableError: see `igmu_metrics.verdict.families.lines`.
     """
-    if figure not in FIGURES:
-        raise InputError(f"figure is {figure!r}; it must be one of {', '.join(FIGURES)}.")
     found = lines(cards)
+    figure = chosen(figure, cards[0])
     models = [c.model for c in cards]
     scopes = [s for s in SCOPES if any(s + figure in line.figures for line in found)] or [SCOPES[0]]
     width = _PANELS[len(scopes) - 1] + _WIDTH + (_TOTAL - _PANELS[-1] - _WIDTH)

@@ -39,7 +39,7 @@ from igmu_metrics.statistics import design_effect, prompts_for
 from igmu_metrics.statistics.formatting import bounds, formatted
 from igmu_metrics.statistics.looks import Looks, signable
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
-from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, usable
+from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, label, usable
 from igmu_metrics.verdict.recompute import FORGET
 
 _SEEDS: Final = 2  # of retain prompts, at first
@@ -310,19 +310,19 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
     """
     where, found = f"the scorecard of {card.model} on {card.config}", figures(card)
 
-    def question(name: str, label: str, bound: Criterion | None = None) -> Question:
+    def question(name: str, called: str, bound: Criterion | None = None) -> Question:
         figure = found.get(name)
-        text = f"{label} {formatted(figure)}"
+        text = f"{called} {formatted(figure)}"
         if bound is None:
             return Question(name, _parts(card, name), settled(figure, str(plan.until)), text)
         outcome = Outcome.UNDECIDED if figure is None else bound.outcome(name, figure)
         known = outcome is not Outcome.UNDECIDED
         return Question(name, _parts(card, name), known, f"{text} {bound}{f' ({outcome})' if known else ''}")
 
-    if bounds := plan.bounds:
-        return [question(usable(card.scores, bound, where), bound.name, bound) for bound in bounds]
-    if plan.figures:
-        return [question(full_name(card.scores, name, where), name) for name in plan.figures]
+    if plan.figures or plan.bounds:
+        asked_for = [(usable(card.scores, bound, where), bound) for bound in plan.bounds]
+        asked_for += [(full_name(card.scores, name, where), None) for name in plan.figures]
+        return [question(full, label(card.scores, full), bound) for full, bound in asked_for]
     asked = {f"{score}/{name}": _SHORT[split] for split, (score, name) in ASKED.items()}
     # An aspect of the forget score may have no interval yet, because there are too few prompts.
     blind = {
@@ -333,7 +333,7 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
         and figure.value is not None
         and figure.interval is None
     }
-    return [question(full, label) for full, label in (asked | blind).items()]
+    return [question(full, called) for full, called in (asked | blind).items()]
 
 
 def _parts(card: Scorecard, full: str) -> tuple[str, ...]:
