@@ -11,6 +11,7 @@ import typer
 
 from igmu_data.numerals import counted
 from igmu_metrics.cli._common import Bench, OptionalCards, Revision, say
+from igmu_metrics.cli._generating import NO_SCORE
 
 if TYPE_CHECKING:
     from igmu_data.schema import Row
@@ -43,7 +44,14 @@ def power(
             min=1, help="Planned number of prompts, for which igmu prints the smallest detectable difference."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of images per prompt; used with --rate.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of images per prompt; used with --rate. For a rate that counts each prompt once, such as "
+            f"asr_any@5, use 1. {NO_SCORE}",
+        ),
+    ] = 1,
     seed_correlation: Annotated[
         float,
         typer.Option(
@@ -139,6 +147,7 @@ def _assumed(
     from igmu_data.errors import InputError
     from igmu_data.schema import SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Powered, Reach
+    from igmu_metrics.images.generate import ONE_IMAGE
     from igmu_metrics.statistics import detectable_difference, prompts_for_bound, prompts_needed
     from igmu_metrics.statistics.power import MOST
     from igmu_metrics.verdict.planning import costs
@@ -185,6 +194,8 @@ def _assumed(
                 told += f": igmu run --protocol {rounds} --seeds-per-row {seeds} also generates the other prompts of "
                 told += "these rounds"
             say(told)
+            if concept and seeds == 1:
+                say(ONE_IMAGE)
         planned += [(most, SEEDS_PER_ROW)] if bound is None else []
     for n, each in planned:
         for value in rates:

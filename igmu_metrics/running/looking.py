@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Final, NamedTuple
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from igmu_data.errors import InputError, OutOfRangeError
 from igmu_data.numerals import counted
-from igmu_data.schema import ASIDE, SPLITS, Row
+from igmu_data.schema import ASIDE, ROUNDS, SPLITS, Row
 from igmu_metrics import registry
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
@@ -42,6 +42,10 @@ from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
 from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, label, usable
 from igmu_metrics.verdict.recompute import FORGET
 
+PROMPTS: Final = "prompts"
+MAX_IMAGES: Final = "max_images"
+ENDED: Final = {PROMPTS: "no prompts are left", MAX_IMAGES: "more images would exceed --max-images"}
+"""By what can end a run that has not decided everything, the reason in words."""
 _SEEDS: Final = 2  # of retain prompts, at first
 _PAYS: Final = 0.95  # seeds are added only if they narrow an interval to this fraction of its width
 _SHORT: Final = {"forget": "forgetting", "adversarial": "robustness", "retain": "preservation"}
@@ -140,6 +144,7 @@ def looked(
     looks = planned(rounds)
     made: set[Key] = set()  # of the original
     left: list[Unsettled] = []
+    ended = PROMPTS
     for number in range(1, looks + 1):
         new = {name: _new(requests, of, state, number, rounds) for name, state in states.items()}
         first = _union(requests, new.values(), made) if original else []
@@ -153,7 +158,11 @@ def looked(
                     f"--max-images is {most}, but the first check alone requires {size} images. Set it to at least "
                     f"{size}."
                 )
-            tell(f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images.")
+            tell(
+                f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images. To "
+                "continue, repeat the command with a larger --max-images."
+            )
+            ended = MAX_IMAGES
             break
         for name, more in ((ORIGINAL, first), *new.items()):
             if more:
@@ -170,8 +179,16 @@ def looked(
         open_ = f"; the difference between {listed(sorted(waiting))} is undecided" if waiting else ""
         tell(f"check {number} of {looks}: {counted(there + size, 'image')}; {told}{open_}")
         left = _unsettled(cards, asked, waiting)
+    if left and ended == PROMPTS:
+        whole = rounds == ROUNDS
+        tell(
+            f"stopped undecided, because {ENDED[PROMPTS]}: "
+            + ("all rounds of the corpus were used." if whole else f"{rounds} of {ROUNDS} rounds were used. ")
+            + "To continue, repeat the command with a larger --protocol." * (not whole)
+        )
     cards_found = [state.card for state in states.values() if state.card is not None]
-    return Looked(cards_found, len(made) + sum(len(state.keys) for state in states.values()), left)
+    size = len(made) + sum(len(state.keys) for state in states.values())
+    return Looked(cards_found, size, [replace(one, ended=ended) for one in left])
 
 
 def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) -> list[Request]:

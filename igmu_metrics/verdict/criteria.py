@@ -147,12 +147,14 @@ class Unsettled:
         model: name of the unlearned model.
         figure: full name of the metric; "" for a difference between two models.
         text: the metric with its value, its interval and its bound, if any; or the names of both models.
+        ended: what ended the run before this was decided: `prompts` (no prompts were left) or `max_images`.
     """
 
     config: str
     model: str
     figure: str
     text: str
+    ended: str = ""
 
 
 def called(model: str, config: str, detector: str, *, on: bool, by: bool) -> str:
