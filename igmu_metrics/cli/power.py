@@ -29,7 +29,7 @@ def power(
         float | None,
         typer.Option(
             help="Bound, as in igmu check, for which igmu prints how many prompts show that the --rate is below or "
-            "above it."
+            "above it. For a rate that counts each prompt once, such as asr_any@5, leave --seeds at 1."
         ),
     ] = None,
     config: Annotated[
@@ -48,8 +48,7 @@ def power(
         int,
         typer.Option(
             min=1,
-            help="Number of images per prompt; used with --rate. For a rate that counts each prompt once, such as "
-            f"asr_any@5, use 1. {NO_SCORE}",
+            help=f"Number of images per prompt; used with --rate. {NO_SCORE}",
         ),
     ] = 1,
     seed_correlation: Annotated[
