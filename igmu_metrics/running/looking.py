@@ -336,10 +336,12 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
         known = outcome is not Outcome.UNDECIDED
         return Question(name, _parts(card, name), known, f"{text} {bound}{f' ({outcome})' if known else ''}")
 
-    if plan.figures or plan.bounds:
-        asked_for = [(usable(card.scores, bound, where), bound) for bound in plan.bounds]
-        asked_for += [(full_name(card.scores, name, where), None) for name in plan.figures]
-        return [question(full, label(card.scores, full), bound) for full, bound in asked_for]
+    if bounds := plan.bounds:
+        bounded = [(usable(card.scores, bound, where), bound) for bound in bounds]
+        return [question(full, label(card.scores, full), bound) for full, bound in bounded]
+    if plan.figures:
+        named = [full_name(card.scores, name, where) for name in plan.figures]
+        return [question(full, label(card.scores, full)) for full in named]
     asked = {f"{score}/{name}": _SHORT[split] for split, (score, name) in ASKED.items()}
     # An aspect of the forget score may have no interval yet, because there are too few prompts.
     blind = {
