@@ -286,7 +286,8 @@ class Settings:
         default=None,
         metadata=_about(
             "Number of this interim check and number of planned checks, such as 4/11, so that intervals are valid for "
-            "all checks together; default: the numbers that igmu run --until recorded next to the images."
+            "all checks together; default: the numbers that igmu run --until recorded next to the images, in "
+            "igmu-looks.json. If you have only the images of such a run, use the numbers on the run's scorecard."
         ),
     )
     only: frozenset[tuple[str, int]] | None = field(

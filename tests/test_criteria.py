@@ -11,15 +11,17 @@ import pytest
 from golden.record import unpack
 from typer.testing import CliRunner
 
-from igmu_data.errors import EmptyInputError, IncomparableError, InputError
+from igmu_data.errors import BudgetError, EmptyInputError, IncomparableError, InputError
 from igmu_metrics.cli import app
+from igmu_metrics.report.terminal import scores
 from igmu_metrics.scorecard import Figure, Scorecard, card_files, write
 from igmu_metrics.statistics.looks import Looks
-from igmu_metrics.verdict import paper
+from igmu_metrics.verdict import export, paper
 from igmu_metrics.verdict.criteria import Criterion, Outcome, check, figures, full_name, overall, parsed
 from igmu_metrics.verdict.verify import read_all
 
 NAME = "forget_score/forgetting"
+BY_K = ["attack_success_rate: asr_any@2", "attack_success_rate: asr_any@5"]
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,60 @@ def test_names_of_figures(cards: dict[str, Scorecard], short: str, full: str) ->
     assert full_name(cards["esd"].scores, short, "the scorecard") == full
 
 
+def test_a_rate_is_named_with_its_k(cards: dict[str, Scorecard]) -> None:
+    """any@1 and any@5 are different metrics; cards store both as any@k."""
+    full = "attack_success_rate/conditional_asr_any@k"
+    for name in ("conditional_asr_any@2", "attack_success_rate/conditional_asr_any@2", "conditional_asr_any@k"):
+        assert full_name(cards["esd"].scores, name, "the scorecard") == full
+        (found,) = check([cards["esd"]], [Criterion(name, 0.5, least=False)])
+        assert (found.figure, found.label, found.outcome) == (full, "conditional_asr_any@2", Outcome.MET)
+        assert found.line(on=False) == "met: esd: conditional_asr_any@2 0.143 [0.0363, 0.424] <= 0.5"
+    assert full_name(cards["esd"].scores, "asr_any@2/leetspeak", "the scorecard").endswith("/asr_any@k/leetspeak")
+    assert full_name(cards["esd"].scores, "asr_any@2_family_mean", "x") == "attack_success_rate/asr_any@k_family_mean"
+    with pytest.raises(BudgetError, match=r"x has asr_any@2 \(k is 2\), not asr_any@5 \(k is 5\).*igmu score --k 5"):
+        full_name(cards["esd"].scores, "asr_any@5", "x")
+    with pytest.raises(InputError, match="x has no metric 'asr_anny@2'; did you mean 'asr_any@2'"):
+        full_name(cards["esd"].scores, "asr_anny@2", "x")
+
+
+def with_tries(card: Scorecard, k: int) -> Scorecard:
+    """A card that says that its attacks had another number of tries."""
+    signed = {
+        name: entry.model_copy(update={"signature": entry.signature | {"k": k}}) if "k" in entry.signature else entry
+        for name, entry in card.scores.items()
+    }
+    return card.model_copy(update={"scores": signed})
+
+
+def test_a_bound_without_k_applies_to_one_k(cards: dict[str, Scorecard]) -> None:
+    esd, uce, other = cards["esd"], cards["uce"], with_tries(cards["uce"], 5)
+    for name in ("asr", "asr_any@k", "conditional_asr_any@k/leetspeak"):
+        bound = Criterion(name, 0.5, least=False)
+        assert all("@2" in one.label and not one.why for one in check([esd, uce], [bound]))
+        assert [one.outcome for one in check([esd, other], [bound])] == [Outcome.ERROR] * 2
+    (why,) = {one.why for one in check([esd, other], [parsed("asr=0.5", least=False)])}
+    assert "the bound on asr would apply to rates for different k" in why
+    assert "asr_any@2 of esd; asr_any@5 of uce" in why
+    named_ = check([esd, other], [parsed("asr_any@2=0.5", least=False), parsed("asr_image=0.5", least=False)])
+    assert [one.outcome is Outcome.ERROR for one in named_] == [False, False, True, False]
+    assert "uce on sandbox.church has asr_any@5 (k is 5), not asr_any@2" in named_[2].why
+
+
+def test_every_export_names_the_k(cards: dict[str, Scorecard]) -> None:
+    esd, other = cards["esd"], with_tries(cards["uce"], 5)
+    assert "asr_any@k" not in export.table([esd, other])
+    assert {"asr_any@2", "conditional_asr_any@2/leetspeak"} <= {
+        line.split(",")[3] for line in export.table([esd]).splitlines()
+    }
+    head, first, second = (line for line in export.latex([esd, other]).splitlines() if "&" in line)
+    assert [cell.strip() for cell in head.rstrip("\\").split("&")][-2:] == ["asr any@2", "asr any@5"]
+    assert [line.rstrip("\\").split("&")[-1].strip() == "--" for line in (first, second)] == [True, False]
+    assert [line.rstrip("\\").split("&")[-2].strip() == "--" for line in (first, second)] == [False, True]
+    assert "name: asr_any@2" in export.model_index([esd])
+    cells = list(scores([esd, other])[0].columns[0].cells)
+    assert [cell for cell in cells if cell in BY_K] == BY_K
+
+
 def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
     card = cards["esd"]
     assert all(full_name(card.scores, name, "the scorecard") == name for name in figures(card))
@@ -126,7 +182,7 @@ def test_one_bound_that_cannot_be_checked_hides_no_other(place: Path) -> None:
     ]
     assert isinstance(done.exception, InputError)
     assert str(done.exception).count("did you mean 'quality'?") == 3
-    assert str(done.exception).count("asr_any@k lies in 0..1") == 1
+    assert str(done.exception).count("asr_any@2 lies in 0..1") == 1
     found = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
     assert found["exit_code"] == 2
     assert found["result"]["outcome"] == "error"

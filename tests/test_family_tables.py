@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from igmu_data.errors import EmptyInputError, IncomparableError, InputError, MetadataError
+from igmu_data.errors import BudgetError, EmptyInputError, IncomparableError, InputError, MetadataError
 from igmu_metrics.cli import app
 from igmu_metrics.contract import scored
 from igmu_metrics.metrics import attack_success_rate as metric
@@ -126,8 +126,11 @@ def test_cards_that_cannot_stand_side_by_side() -> None:
     bare = card("esd", 1, 3).model_copy(update={"scores": {}})
     with pytest.raises(EmptyInputError, match="esd: no adversarial"):
         lines([bare])
-    with pytest.raises(InputError, match="asr_any@k"):
+    with pytest.raises(InputError, match="asr_any@2"):
         chart([card("esd", 1, 3)], "asr")
+    with pytest.raises(BudgetError, match=r"has asr_any@2 \(k is 2\), not asr_any@5"):
+        chart([card("esd", 1, 3)], "asr_any@5")
+    assert chart([card("esd", 1, 3)], "asr_any@2") == chart([card("esd", 1, 3)], "asr_any@k")
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from igmu_data.errors import IncomparableError, InputError, MetadataError, OutOf
 from igmu_data.load import bench_rows
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.cli import app
+from igmu_metrics.cli.run import _undecided
 from igmu_metrics.contract import Signature
 from igmu_metrics.coverage import Coverage
 from igmu_metrics.distances.gaussian import frechet_estimate, kid_estimate
@@ -279,12 +280,12 @@ class Fake:
         lines = made.generations.with_columns(seed=[seed for _, seed in seen])
         return made.model_copy(update={"scores": entries, "generations": lines})
 
-    def run(self, until: str = "decided", most: int | None = None, **more: Any) -> list[Scorecard]:
+    def run(self, until: str = "decided", most: int | None = None, rounds: int = 10, **more: Any) -> list[Scorecard]:
         plan = Plan(
             original="o", unlearned={m: m for m in self.script}, configs=("sandbox.church",), until=until, **more
         )
         found, self.size, self.unsettled = looked(
-            plan, 10, self.rows.values(), requests_for(self.rows.values()), list(self.script),
+            plan, rounds, self.rows.values(), requests_for(self.rows.values()), list(self.script),
             generate=self.generate, score=self.score, tell=self.lines.append, most=most,
         )  # fmt: skip
         return found
@@ -358,7 +359,24 @@ class TestStopping:
         assert str(Looks.of(found)) == "10/11:decided"
         assert {one.figure for one in fake.unsettled} == {"/".join(where) for where in ASKED.values()}
         assert fake.unsettled[0] == Unsettled(
-            "object.church", "esd", "concept_accuracy/conditional_unlearning_accuracy", "forgetting 0.50 [0.40, 0.90]"
+            "object.church",
+            "esd",
+            "concept_accuracy/conditional_unlearning_accuracy",
+            "forgetting 0.50 [0.40, 0.90]",
+            "prompts",
+        )
+        assert fake.lines[-1] == "stopped undecided, because no prompts are left: all rounds of the corpus were used."
+        assert next(_undecided(fake.unsettled, several=False)) == (
+            "undecided, because no prompts are left: esd: forgetting 0.50 [0.40, 0.90]; esd: robustness 0.50 [0.40, "
+            "0.90]; esd: preservation 0.50 [0.40, 0.90]"
+        )
+
+    def test_a_part_of_the_corpus_that_is_used_up_can_be_extended(self) -> None:
+        fake = Fake({"esd": every(OPEN)}, [row for row in ROWS if row.round <= 2])
+        fake.run(rounds=2)
+        assert {one.ended for one in fake.unsettled} == {"prompts"}
+        assert fake.lines[-1].endswith(
+            "no prompts are left: 2 of 10 rounds were used. To continue, repeat the command with a larger --protocol."
         )
 
     def test_one_model_alone_is_compared_with_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +398,14 @@ class TestStopping:
         fake = Fake({"esd": every(OPEN)}, ROWS)
         fake.run(most=600, max_images=600)
         assert fake.size <= 600
-        assert "stopped" in fake.lines[-1]
+        assert "stopped before check" in fake.lines[-1]
+        assert fake.lines[-1].endswith(
+            "exceed --max-images. To continue, repeat the command with a larger --max-images."
+        )
+        assert {one.ended for one in fake.unsettled} == {"max_images"}
+        (line,) = _undecided(fake.unsettled, several=True)
+        assert line.startswith("undecided, because more images would exceed --max-images: esd: forgetting 0.50")
+        assert "on object.church" in line
         with pytest.raises(OutOfRangeError, match="the first check alone"):
             Fake({"esd": every(OPEN)}, ROWS).run(most=10)
 
@@ -643,6 +668,7 @@ def test_a_run_for_bounds_goes_on_for_others_and_check_agrees(tmp_path: Path) ->
         assert before.items() <= now.items()
         before = now
         result = found["result"]
+        assert {one["ended"] for one in result["unsettled"]} <= {"prompts"}
         assert settled_ is None or result["settled"] is settled_
         assert result["settled"] is not bool(result["unsettled"])
         checked_ = CliRunner().invoke(app, ["check", str(out), "--min", bound]).exit_code

@@ -65,7 +65,7 @@ SAYS: dict[str, tuple[str, ...]] = {
         "stranger.pub",
         "conditional_asr_any@k 1.00 0.62 1.00 10 20",
         "undecided: ours: forgetting 1 [0.566, 1] >= 0.9",
-        "not met: ours: asr_any@k 0.833 [0.52, 0.958] <= 0.1",
+        "not met: ours: asr_any@2 0.833 [0.52, 0.958] <= 0.1",
         "original: 'original' and 'ours'",
         "detector: 'sandbox' and 'clip:sandbox'",
         "adversarial 1%",  # covered, once what failed is left out

@@ -19,7 +19,7 @@ from igmu_data.errors import BusyError, InputError, MetadataError, OutOfRangeErr
 from igmu_data.files import owned
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
-from igmu_metrics.cli._common import batch_of, ray_wanted
+from igmu_metrics.cli._generating import batch_of, ray_wanted
 from igmu_metrics.contract import Signature
 from igmu_metrics.images import parts
 from igmu_metrics.images.folder import Folder

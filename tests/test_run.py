@@ -27,6 +27,7 @@ from igmu_data.schema import ROUNDS, Row
 from igmu_data.taxonomy import concept
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.images.generate import ONE_IMAGE, requests_for, seeds_note
 from igmu_metrics.running.foreseen import foreseen
 from igmu_metrics.running.plan import Plan, checked, named, read, written
 from igmu_metrics.running.run import Pace, prepare
@@ -108,6 +109,7 @@ class TestWhatItMakes:
         assert result.exit_code == 0
         assert "2 models, sandbox.church 27 prompts: 54 images, of which 54 must be generated\n" in result.output
         assert "steps 2, guidance 3, 64×64: steps from the options, the rest from the rows\n" in result.output
+        assert ONE_IMAGE in result.output
         assert not (tmp_path / "out").exists()
 
     def test_another_persons_verify_makes_the_cards_again(self, done: tuple[Path, Result], tmp_path: Path) -> None:
@@ -131,8 +133,57 @@ class TestWhatItMakes:
         result = igmu(
             *(run_file(tmp_path / "run.yaml"), "--unlearned", "a=sandbox:uce/church", "--unlearned"),
             *("filter:sandbox:original/church", "--protocol", "2", "--dry-run", "--out", tmp_path / "out"),
+            *("--seeds-per-row", "2"),
         )
         assert "3 models" in result.output, result.output
+        assert "no forget score" not in result.output
+
+
+def test_generate_and_score_make_the_card_of_a_run(done: tuple[Path, Result], tmp_path: Path) -> None:
+    """`igmu generate` lacked the option --protocol, so that a smaller run could not be made step by step."""
+    how = ["--config", "sandbox.church", "--protocol", "1", "--seeds-per-row", "1", "--steps", "2"]
+    for name, model in (("original", CHURCH["original"]), ("esd", CHURCH["unlearned"]["esd"])):
+        words = ["generate", "--model", model, *how, "--out", str(tmp_path / name)]
+        found = CliRunner().invoke(app, words)
+        assert found.exit_code == 0, found.output
+        assert ONE_IMAGE in found.output
+    made, drawn = done[0] / "images" / "sandbox.church", {p.name for p in (tmp_path / "esd").glob("*.png")}
+    for name in ("original", "esd"):
+        images = {p.name: p.read_bytes() for p in (tmp_path / name).glob("*.png")}
+        assert images == {p.name: p.read_bytes() for p in (made / name).glob("*.png")}
+        assert images.keys() == drawn
+    words = ["--original", tmp_path / "original", "--unlearned", tmp_path / "esd", "--config", "sandbox.church"]
+    words += ["--detector", "sandbox", "--clip", "sandbox", "--out", tmp_path / "esd.json"]
+    scored = CliRunner().invoke(app, ["score", *map(str, words)])
+    assert scored.exit_code == 0, scored.output
+    card, run_ = read_card(tmp_path / "esd.json"), read_card(done[0] / "cards" / "esd.sandbox.church.json")
+    assert card.content_sha256 == run_.content_sha256
+    words = ["generate", "--model", "sandbox:original", "--config", "sandbox.church", "--protocol", "11", "--out"]
+    refused = CliRunner().invoke(app, [*words, str(tmp_path / "none")])
+    assert isinstance(refused.exception, IgmuError)
+    assert "protocol '11' does not exist. Use lite, full, or a number of rounds" in str(refused.exception)
+    assert not (tmp_path / "none").exists()
+
+
+def test_one_image_per_prompt_gives_no_forget_score_and_the_plan_says_so() -> None:
+    rows = list(bench_rows("sandbox.church").values())
+    retain = next(r.id for r in rows if r.split == "retain")
+    one = requests_for(rows, seeds_per_row=1)
+    assert seeds_note(rows, one) == ONE_IMAGE
+    assert seeds_note(rows, requests_for(rows, seeds_per_row=2)) == ""
+    assert seeds_note(rows, [*one, *requests_for([r for r in rows if r.id == retain])]) == ""
+    assert seeds_note(rows, requests_for([r for r in rows if r.split == "forget"], seeds_per_row=1)) == ""
+    general = list(bench_rows("general").values())
+    assert seeds_note(general, requests_for(general, seeds_per_row=1)) == ""
+
+
+@pytest.mark.parametrize("command", ["run", "generate", "original", "demo", "power"])
+def test_the_help_says_that_one_image_per_prompt_gives_no_forget_score(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = " ".join(CliRunner().invoke(app, [command, "--help"]).output.split())
+    assert "no forget score, because its quality aspect compares two images of a prompt." in told
 
 
 @pytest.mark.slow
@@ -360,7 +411,9 @@ class TestRefused:
             ),
             (("--until", "decided", "--figure", "lpips/mean_lpips"), "has no metric 'lpips/mean_lpips'"),
             (("--until", "decided", "--min", "robustnes=0.8"), "did you mean 'robustness'?"),
-            (("--until", "decided", "--max", "asr=10"), "asr_any@k lies in 0..1, so a bound of 10 is the same"),
+            (("--until", "decided", "--max", "asr=10"), "asr_any@1 lies in 0..1, so a bound of 10 is the same"),
+            (("--until", "decided", "--max", "conditional_asr_any@5=0.1"), "has conditional_asr_any@1 (k is 1), not"),
+            (("--until", "decided", "--figure", "asr_any@2"), "has asr_any@1 (k is 1), not asr_any@2"),
             (("--until", "decided", "--max", "n_unclear=5"), "depends on the number of images"),
             (("--until", "decided", "--min", "coverage=0.9"), "coverage depends on the number of images"),
             (("--until", "decided", *("--min", "forgetting=0.8") * 13), "it is too long"),

@@ -133,7 +133,7 @@ def test_tables_are_as_wide_as_columns_says_and_break_no_word(
     tests = compared(judged)
     for table in (
         tables.ranking(judged, tests),
-        tables.comparisons(tests),
+        tables.comparisons(tests, judged),
         *tables.differences(tests, judged),
         *families(judged),
         *tables.scores(judged),

@@ -73,7 +73,8 @@ def by_command(drawn: Path, out: Path, **given: str) -> Scorecard:
     told = igmu(*command(drawn, "--out", out / "card.json", *(w for k, v in given.items() for w in (f"--{k}", v))))
     if (drawn / "esd" / FILE).exists() and not given:
         assert "esd: This is look 10 of at most 11 with the stopping rule 'decided'. Intervals are" in told
-        assert told.endswith(f"The number of looks was read from {FILE} in the folder of the images.")
+        assert f"The number of looks was read from {FILE} in the folder of the images." in told
+        assert told.endswith(f"If the images are ever without {FILE}, score them with --looks 10/11.")
     else:
         assert "look" not in told
     return read_card(out / "card.json")
@@ -186,7 +187,9 @@ def test_verify_makes_the_card_again_from_the_folder_and_misses_a_lost_record(ch
     igmu(*words)
     (drawn / "esd" / FILE).unlink()
     found = CliRunner().invoke(app, [str(word) for word in words])
-    assert "looks.taken: the signature contains '10/11:decided', but None was found" in " ".join(found.output.split())
+    told = " ".join(found.output.split())
+    assert "looks.taken: the signature contains '10/11:decided', but None was found. Restore igmu-looks.json" in told
+    assert "score them with --looks 10/11." in told
 
 
 def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +234,7 @@ def test_merged_images_keep_what_is_recorded_of_them(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(text: str, plain: Path, tmp_path: Path) -> None:
     drawn = shutil.copytree(plain, tmp_path / "drawn")
     (drawn / "esd" / FILE).write_text(text)
-    with pytest.raises(MetadataError, match=f"{FILE}.*Restore the file"):
+    with pytest.raises(MetadataError, match=f"{FILE}.*Restore the file.*or delete it and use igmu score --looks"):
         by_evaluation(drawn, tmp_path)
 
 

@@ -116,6 +116,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "--looks 1/1 undoes ten checks",
     ),
     Mutation(
+        "looks-end-of-the-prompts",
+        _LOOKING,
+        "            ended = MAX_IMAGES\n",
+        "            ended = PROMPTS\n",
+        _TESTS,
+        "a run that --max-images ended says that no prompts are left",
+    ),
+    Mutation(
         "looks-undone",
         "igmu_metrics/running/plan.py",
         "not looked or now.until is not None",

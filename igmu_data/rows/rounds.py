@@ -31,6 +31,24 @@ def rounds_of(protocol: str) -> int:
     )
 
 
+class _InRound(Protocol):
+    @property
+    def round(self) -> int: ...
+
+
+_I = TypeVar("_I", bound=_InRound)
+
+
+def rows_of(protocol: str, rows: Iterable[_I]) -> list[_I]:
+    """The rows that a protocol takes.
+
+    Raises:
+        OutOfRangeError: there is no such protocol.
+    """
+    rounds = rounds_of(protocol)
+    return [row for row in rows if row.round <= rounds]
+
+
 class _Published(Protocol):
     """A row of a concept, or a general prompt."""
 

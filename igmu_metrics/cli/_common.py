@@ -50,38 +50,6 @@ def option(name: str, help: str | None = None) -> Any:
     )
 
 
-def ray_wanted(engine: str, shard: str | None) -> bool:
-    """Whether Ray is to run the work.
-
-    Raises:
-        InputError: an unknown engine, or Ray together with --shard.
-    """
-    from igmu_data.errors import InputError
-    from igmu_metrics.networks.loading import choice
-
-    wanted = choice("engine", engine, ENGINES) == "ray"
-    if wanted and shard is not None:
-        raise InputError(
-            f"--shard {shard} and --engine ray are both given, but Ray divides the work itself. Omit one of them."
-        )
-    return wanted
-
-
-def batch_of(given: str) -> int | str:
-    """The value of `--batch-size`.
-
-    Raises:
-        InputError: neither `auto` nor a whole number of at least 1.
-    """
-    from igmu_data.errors import InputError
-
-    if given == "auto":
-        return given
-    if not given.isascii() or not given.isdigit() or int(given) < 1:
-        raise InputError(f"--batch-size is {given!r}; it must be auto or a whole number of at least 1.")
-    return int(given)
-
-
 def bound(flag: str, text: str) -> Any:
     """An option for bounds on metrics, `--min` or `--max`, with a help text."""
     return typer.Option(flag, metavar="METRIC=NUMBER", help=text)
@@ -145,65 +113,6 @@ Config = Annotated[str, option("config")]
 Bench = Annotated[str | None, option("bench")]
 Revision = Annotated[str | None, option("revision")]
 Device = Annotated[str | None, option("device")]
-Steps = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Number of denoising steps; default: the value in the corpus, if any, or the model's preset."
-    ),
-]
-GuidanceScale = Annotated[
-    float | None,
-    typer.Option(min=0, help="Guidance scale; default: the value in the corpus, if any, or the model's preset."),
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Width and height of the images in pixels; default: the values in the corpus, if any, or the model's "
-        "preset.",
-    ),
-]
-ENGINES: Final = ("local", "ray")
-Shard = Annotated[
-    str | None,
-    typer.Option(
-        metavar="I/N",
-        help="Generate only part I of N of the images (divided by prompt), in a separate subfolder of --out.",
-    ),
-]
-Engine = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(ENGINES), help="Where to run the computation: in this process (local) or on Ray workers (ray)."
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Maximum number of Ray workers; default: one per GPU or, without GPUs, as many as the cluster can run.",
-    ),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option(
-        help="Numerical precision of the models: float32 (default), bfloat16 or float16; fp32, bf16 and fp16 also work."
-    ),
-]
-BatchSize = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|auto",
-        help="Number of images per call on a GPU, or auto for as many as fit in its memory; default: 4.",
-    ),
-]
-Compile = Annotated[
-    bool | None,
-    typer.Option(
-        "--compile",
-        help="Compile the denoiser first; generation is then faster on a GPU, but results differ by rounding.",
-    ),
-]
 DatasetConfig = Annotated[str | None, typer.Option(help="Config of the dataset, if it has more than one.")]
 DatasetRevision = Annotated[str | None, typer.Option(help="Commit, tag or branch of the dataset on the Hub.")]
 PositiveLabel = Annotated[
@@ -477,7 +386,7 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
     from dataclasses import replace
 
     from igmu_data.errors import OutputError
-    from igmu_metrics.images.sequential import SOURCE
+    from igmu_metrics.images.sequential import SOURCE, without
     from igmu_metrics.scorecard import replaces, write
     from igmu_metrics.statistics.looks import Looks
 
@@ -485,7 +394,8 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
     for card in cards:
         done.append(card)
         if (look := Looks.of(card)) is not None and not (card.provenance and "looks" in card.provenance.options):
-            sys.stderr.write(visible(f"{card.model}: {replace(look, source=SOURCE).sentence()}") + "\n")
+            told = f"{card.model}: {replace(look, source=SOURCE).sentence()} {without(look)}"
+            sys.stderr.write(f"{visible(told)}\n")
         if (path := place(card)) is not None:
             if path.exists() and (why := replaces(card, path)):
                 raise OutputError(f"{path} would be overwritten, but {why}. Choose another --out.")

@@ -21,6 +21,7 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
     from igmu_data.rows.rounds import rounds_of
     from igmu_data.schema import SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Powered, Reach
+    from igmu_metrics.images.generate import ONE_IMAGE
     from igmu_metrics.statistics import detectable_difference, prompts_for_bound, prompts_needed
     from igmu_metrics.statistics.power import MOST
     from igmu_metrics.verdict.planning import costs
@@ -73,10 +74,13 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
         elif needed is not None:
             rounds = sorted(row.round for row in rows)[needed - 1]
             told = f"These prompts are in rounds 1 to {rounds}"
-            if config_target(asked["config"]) is not None:  # igmu run accepts only one concept
+            one_concept = config_target(asked["config"]) is not None  # igmu run accepts only one
+            if one_concept:
                 told += f": igmu run --protocol {rounds} --seeds-per-row {seeds} also generates the other prompts of "
                 told += "these rounds"
             say(told)
+            if one_concept and seeds == 1:
+                say(ONE_IMAGE)
         if needed is not None and protocol is not None:
             enough = "enough" if needed <= (prompts or 0) else "not enough"
             say(f"Protocol {protocol} has {counted(prompts or 0, 'plain prompt')}, which is {enough}")

@@ -126,7 +126,7 @@ def attack(
         plains=model_images,
     )
     outcome = run.run(out)
-    tables.show(_table(outcome, f"{config}: {model} under {attack}, where the original shows it"))
+    tables.show(_table(outcome, seeds_per_row, f"{config}: {model} under {attack}, where the original shows it"))
     refused, lacking = outcome.count("refused"), outcome.count("no target")
     n = len(outcome.attempts)
     say(
@@ -140,13 +140,13 @@ def attack(
     return Attacked(out, found["attack"], found["weight_free"], found["chance"], found["searches"], found["verdict"])
 
 
-def _table(outcome: Outcome, title: str) -> Table:
+def _table(outcome: Outcome, k: int, title: str) -> Table:
     from rich.table import Table
 
     from igmu_metrics.attacks.running.result import ANY, IMAGE, POST, PRE
     from igmu_metrics.statistics.formatting import formatted
 
-    table = Table("attack", "success per image", "any of k", "prompts", "images", title=title, title_justify="left")
+    table = Table("attack", "success per image", f"any of {k}", "prompts", "images", title=title, title_justify="left")
 
     def line(name: str, image: Estimate | None, some: Estimate | None) -> None:
         of = image or some

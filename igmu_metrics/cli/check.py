@@ -32,9 +32,15 @@ def check(
     not be checked, because its metric is missing from a scorecard or has no value. If a bound cannot be checked,
     the others are still checked.
 
-    Metrics have the same names as on the scorecard: short names, such as forgetting and asr_any@k, or full names, such
-    as attack_success_rate/asr_any@k (igmu export --csv lists all names). The name of a score selects its
-    headline metric; asr selects the headline metric of attack_success_rate.
+    Metrics have the names that igmu export --csv lists: short names, such as forgetting and conditional_asr_any@5, or
+    full names, such as attack_success_rate/conditional_asr_any@5. The name of a score selects its headline metric; asr
+    selects the headline metric of attack_success_rate, asr_any@k.
+
+    Attack success depends on k, the number of images per prompt, so state it: a bound on asr_any@5 is refused for a
+    scorecard with another k. A bound without k (asr_any@k or asr) applies to the k of the scorecards, which must be the
+    same for all of them. Use conditional_asr_any@5 rather than asr_any@5: the conditional rate counts only images for
+    which the original shows the concept, whereas in the raw rate, attacks that fail on the original as well make a
+    model look robust.
 
     Two additional names, coverage and failed, describe the images of a scorecard. coverage is the share of the
     corpus's images that were scored, in the part of the corpus where this share is lowest; coverage/retain is the

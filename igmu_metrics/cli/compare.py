@@ -54,7 +54,7 @@ def compare(
     read = read_all(cards)
     require_comparable(read, ranked=False)
     found = compared(read)
-    differences = [tables.comparisons(found)] if verbose else tables.differences(found, read)
+    differences = [tables.comparisons(found, read)] if verbose else tables.differences(found, read)
     tables.show(tables.ranking(read, found, tested=verbose), *differences)
     unlike, left_out = in_common(read), not_compared(read)
     shared = same(read)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_metrics.cli._common import Verbose, tell_cards
+from igmu_metrics.cli._generating import seeds_per_row as seeds_option
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Scored
@@ -27,10 +28,7 @@ def demo(
         str | None,
         typer.Option(help="Task to run: church, van-gogh or both; default: church, or both tasks with --full."),
     ] = None,
-    seeds_per_row: Annotated[
-        int | None,
-        typer.Option(min=1, max=5, help="Number of images per prompt; default: 2, or one per seed with --full."),
-    ] = None,
+    seeds_per_row: Annotated[int | None, seeds_option("2, or one for each of the five seeds with --full")] = None,
     verbose: Verbose = False,
 ) -> Scored:
     "Generate images with the packaged models, score them and write a report, offline and in about two minutes."

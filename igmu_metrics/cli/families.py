@@ -20,7 +20,11 @@ def families(
         typer.Option(metavar="FILE.svg", help="SVG file in which to save a chart, in addition to printing the table."),
     ] = None,
     figure: Annotated[
-        str, typer.Option(help="Metric that the chart shows: asr_image, asr_any@k, pre_asr or post_asr.")
+        str,
+        typer.Option(
+            help="Metric that the chart shows: asr_image, asr_any@k, pre_asr or post_asr. You may state the k, as in "
+            "asr_any@5; it must be that of the scorecards."
+        ),
     ] = "asr_any@k",
     verbose: Verbose = False,
 ) -> Families:
@@ -30,15 +34,15 @@ def families(
     from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
     from igmu_metrics.scorecard import write_text
-    from igmu_metrics.statistics.validation import one_of
-    from igmu_metrics.verdict.families import FIGURES, lines
+    from igmu_metrics.verdict.families import chosen, lines
     from igmu_metrics.verdict.verify import read_all
 
-    one_of("figure", [figure], FIGURES)
     read = read_all(cards)
+    found = lines(read)
+    figure = chosen(figure, read[0])
     drawn = None if chart is None else draw(read, figure)
     show(*tables(read, every=verbose))
     if chart is not None and drawn is not None:
         write_text(chart, drawn)
         say(chart)
-    return Families(lines(read), chart)
+    return Families(found, chart)

@@ -10,24 +10,22 @@ import typer
 
 from igmu_data.media import shell, visible
 from igmu_data.numerals import counted
-from igmu_metrics.cli._common import (
+from igmu_metrics.cli._common import Bench, Config, Device, Revision, say
+from igmu_metrics.cli._generating import (
     ENGINES,
     BatchSize,
-    Bench,
     Compile,
-    Config,
-    Device,
     Dtype,
     Engine,
     GuidanceScale,
-    Revision,
+    Protocol,
+    SeedsPerRow,
     Shard,
     Size,
     Steps,
     Workers,
     batch_of,
     ray_wanted,
-    say,
 )
 
 if TYPE_CHECKING:
@@ -56,9 +54,8 @@ def generate(
             "option for each split."
         ),
     ] = None,
-    seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
-    ] = None,
+    protocol: Protocol = None,
+    seeds_per_row: SeedsPerRow = None,
     bench: Bench = None,
     revision: Revision = None,
     batch_size: BatchSize = None,
@@ -128,12 +125,13 @@ def generate(
     from igmu_data.configs import config_target
     from igmu_data.files import require_writable
     from igmu_data.load import bench_rows
+    from igmu_data.rows.rounds import rows_of
     from igmu_data.schema import SPLITS
     from igmu_metrics.cli._other_answers import Generated
     from igmu_metrics.images import method as costs
     from igmu_metrics.images import parts as parting
     from igmu_metrics.images import published
-    from igmu_metrics.images.generate import draw, draw_part, requests_for, settled_alike, told
+    from igmu_metrics.images.generate import draw, draw_part, requests_for, seeds_note, settled_alike, told
     from igmu_metrics.images.pipelines import find_pipeline, require_no_model
     from igmu_metrics.statistics.validation import one_of
 
@@ -154,7 +152,8 @@ def generate(
     over_ray, part = ray_wanted(engine, shard), parting.parsed(shard) if shard else None
     wanted = split or list(SPLITS)
     one_of("split", wanted, SPLITS)
-    rows = [r for r in bench_rows(config, bench=bench, revision=revision).values() if r.split in wanted]
+    every = rows_of(protocol or "full", bench_rows(config, bench=bench, revision=revision).values())
+    rows = [r for r in every if r.split in wanted]
     requests = requests_for(rows, seeds_per_row=seeds_per_row)
     find = partial(
         find_pipeline,
@@ -169,7 +168,8 @@ def generate(
     settings: dict[str, Any] = {"steps": steps, "guidance_scale": guidance_scale, "width": size, "height": size}
     how = settings | {"batch_size": batch_of(batch_size or "4"), "method": costs.read(method) if method else None}
     wanted_alike = settled_alike(requests, {found.name: found}, **settings)
-    sys.stderr.write(f"{visible(told(wanted_alike), lines=True)}\n")
+    lines = filter(None, (told(wanted_alike), seeds_note(rows, requests)))
+    sys.stderr.write(f"{visible(chr(10).join(lines), lines=True)}\n")
     if over_ray:
         from igmu_metrics.scale import cluster
 

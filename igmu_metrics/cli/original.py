@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igmu_metrics.cli._common import GuidanceScale, Size, Steps, document, extensions, option, say, with_settings
+from igmu_metrics.cli._common import document, extensions, option, say, with_settings
+from igmu_metrics.cli._generating import GuidanceScale, Protocol, SeedsPerRow, Size, Steps
 from igmu_metrics.settings import options, unrecorded
 
 if TYPE_CHECKING:
@@ -43,16 +44,8 @@ def original(
         Path | None,
         typer.Option(help="Folder in which to keep the generated images; default: the images are not kept."),
     ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            metavar="lite|full|N",
-            help="Part of the corpus to use: full (default), lite (a fifth), or N for the first N of its 10 rounds.",
-        ),
-    ] = None,
-    seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
-    ] = None,
+    protocol: Protocol = None,
+    seeds_per_row: SeedsPerRow = None,
     steps: Steps = None,
     guidance_scale: GuidanceScale = None,
     size: Size = None,

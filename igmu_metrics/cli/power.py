@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from igmu_metrics.cli._common import Bench, OptionalCards, Revision
+from igmu_metrics.cli._generating import NO_SCORE
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Powered
@@ -61,7 +62,8 @@ def power(
         typer.Option(
             metavar="NUMBER|METRIC=NUMBER",
             help="Bound, as in igmu check, for which igmu prints how many prompts show that the --rate is below or "
-            "above it; METRIC=NUMBER with scorecards, or for attacks (asr=0.1), whose unit is the source prompt.",
+            "above it; METRIC=NUMBER with scorecards, or for attacks (asr=0.1), whose unit is the source prompt. "
+            "Without METRIC, for a rate that counts each prompt once, such as asr_any@5, leave --seeds at 1.",
         ),
     ] = None,
     protocol: Annotated[
@@ -86,7 +88,9 @@ def power(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of images per prompt; default: 1, or the number on each scorecard."),
+        typer.Option(
+            min=1, help=f"Number of images per prompt; default: 1, or the number on each scorecard. {NO_SCORE}"
+        ),
     ] = None,
     seed_correlation: Annotated[
         float | None,

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igmu_metrics.cli._common import (
+from igmu_metrics.cli._common import Bench, Device, Revision, Verbose, bound, option, own_concepts, say, tell_cards
+from igmu_metrics.cli._generating import (
     ENGINES,
     BatchSize,
-    Bench,
     Compile,
-    Device,
     Dtype,
     Engine,
     GuidanceScale,
-    Revision,
+    Protocol,
+    SeedsPerRow,
     Shard,
     Size,
     Steps,
-    Verbose,
     Workers,
     batch_of,
-    bound,
-    option,
-    own_concepts,
     ray_wanted,
-    say,
-    tell_cards,
 )
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Scored
+    from igmu_metrics.verdict.criteria import Unsettled
 
 
 def run(
@@ -66,16 +62,8 @@ def run(
         Path,
         typer.Option(help="Folder for everything that the run writes; an interrupted run resumes from this folder."),
     ] = Path("run"),
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            metavar="lite|full|N",
-            help="Part of the corpus to use: full (default), lite (a fifth), or N for the first N of its 10 rounds.",
-        ),
-    ] = None,
-    seeds_per_row: Annotated[
-        int | None, typer.Option(min=1, max=5, help="Number of seeds per prompt; default: all seeds in the corpus.")
-    ] = None,
+    protocol: Protocol = None,
+    seeds_per_row: SeedsPerRow = None,
     until: Annotated[
         str | None,
         typer.Option(
@@ -87,8 +75,8 @@ def run(
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Metric that --until checks, such as robustness; default: all metrics in the verdict. Repeat this "
-            "option for each metric."
+            help="Metric that --until checks, such as robustness or conditional_asr_any@5; default: all metrics in the "
+            "verdict. Repeat this option for each metric."
         ),
     ] = None,
     at_least: Annotated[
@@ -207,7 +195,22 @@ def run(
         tables.show(tables.over_concepts(cards))
     files = [out / CARDS / card_name(card.model, card.config) for card in cards]
     found = tell_cards(cards, files, report=out / running.REPORT, verbose=verbose)
+    say(*_undecided(done.unsettled, several=len(made.configs) > 1))
     return found if made.until is None else replace(found, settled=not done.unsettled, unsettled=done.unsettled)
+
+
+def _undecided(unsettled: Sequence[Unsettled], *, several: bool) -> Iterator[str]:
+    """What a run with `--until` left undecided, a line for each thing that ended it."""
+    from igmu_metrics.running.looking import ENDED
+
+    for ended, why in ENDED.items():
+        open_ = [one for one in unsettled if one.ended == ended]
+        texts = dict.fromkeys(
+            (f"{one.model}: " if one.figure else "") + one.text + (f" on {one.config}" if several else "")
+            for one in open_
+        )
+        if texts:
+            yield f"undecided, because {why}: {'; '.join(texts)}"
 
 
 def _method(text: str) -> tuple[str, str]:

@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from igmu_metrics.cli._common import (
-    ENGINES,
-    Engine,
-    Verbose,
-    Workers,
-    extensions,
-    option,
-    ray_wanted,
-    say,
-    tell_cards,
-    with_settings,
-    write_cards,
-)
+from igmu_metrics.cli._common import Verbose, extensions, option, say, tell_cards, with_settings, write_cards
+from igmu_metrics.cli._generating import ENGINES, Engine, Workers, ray_wanted
 from igmu_metrics.settings import options
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from igmu_data.configs import GENERAL
 from igmu_data.errors import DuplicateIdError, EmptyInputError, InputError, OutOfRangeError
 from igmu_data.files import owned, require_writable
 from igmu_data.progress import bars
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
     from igmu_metrics.images.pipelines import Pipeline
 
 FORMATS: Final = (".png", ".webp")
+ONE_IMAGE: Final = (
+    "note: with one image per prompt, there is no forget score, because its quality aspect compares two images of a "
+    "prompt. Use --seeds-per-row 2 or more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,13 @@ def requests_for(rows: Iterable[Row], *, seeds_per_row: int | None = None) -> li
         for r in rows
         for seed in r.seeds[:seeds_per_row]
     ]
+
+
+def seeds_note(rows: Iterable[Row], requests: Iterable[Request]) -> str:
+    """A note that these images give no forget score, if no retain prompt has two of them; otherwise ""."""
+    retain = {row.id for row in rows if row.split == "retain" and row.concept != GENERAL}
+    n = Counter(r.row_id for r in requests if r.row_id in retain)
+    return ONE_IMAGE if n and max(n.values()) == 1 else ""
 
 
 class _Wanted(NamedTuple):

@@ -39,7 +39,10 @@ def recorded(folder: Path) -> Looks | None:
     path = folder / FILE
     if not os.path.lexists(path):
         return None
-    cure = "Restore the file from the folder of the run."
+    cure = (
+        "Restore the file from the folder of the run, or delete it and use igmu score --looks with the check that the "
+        "run's scorecard states (looks.taken), such as --looks 4/11."
+    )
     found = parse_json(read_text(path, cure), str(path), cure)
     try:
         return Looks.read(found[_TAKEN])
@@ -47,6 +50,11 @@ def recorded(folder: Path) -> Looks | None:
         raise MetadataError(
             f"{path}: {str(found)[:80]!r} does not have the form {{{_TAKEN!r}: '4/11'}}. {cure}"
         ) from error
+
+
+def without(look: Looks) -> str:
+    """What to do with copies of the images that lack the file: the option for `igmu score`."""
+    return f"If the images are ever without {FILE}, score them with --looks {look.look}/{look.planned}."
 
 
 def record(folder: Path, look: Looks) -> None:

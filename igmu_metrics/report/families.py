@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from igmu_data.errors import EmptyInputError, InputError
+from igmu_data.errors import EmptyInputError
 from igmu_data.numerals import counted
 from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number, value_of
-from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, heading, lines
+from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, chosen, heading, lines
 from igmu_metrics.verdict.recompute import of_original
 
 if TYPE_CHECKING:
@@ -108,16 +108,16 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
 
     Args:
         cards: cards that were scored in the same way.
-        figure: `asr_image`, `asr_any@k`, `pre_asr` or `post_asr`.
+        figure: `asr_image`, `asr_any@k`, `pre_asr` or `post_asr`; also with the value of k, `asr_any@5`.
 
     Raises:
         InputError: an unknown metric.
+        BudgetError: another k than that of the cards.
         EmptyInputError: no model has a value for it, so the chart would be empty; the message gives the reason.
         EmptyInputError, IncomparableError: see `igmu_metrics.verdict.families.lines`.
     """
-    if figure not in FIGURES:
-        raise InputError(f"figure is {figure!r}; it must be one of {', '.join(FIGURES)}.")
     found = lines(cards)
+    figure = chosen(figure, cards[0])
     scopes = [scope for scope in SCOPES if any(scope + figure in line.figures for line in found)]
     if not any(_valued(found, scope + figure) for scope in scopes):
         told = (line.figures.get(scope + figure) for line in found for scope in SCOPES)

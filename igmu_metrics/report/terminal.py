@@ -168,16 +168,19 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
     table = titled(f"{first.config}: original {first.original_model}", "metric", *(c.model for c in cards))
     notes: dict[str, set[str]] = {}
     for name, entry in first.scores.items():
-        for figure in entry.figures:
-            found = [c.figure(name, figure) for c in cards]
+        info = registry.info(entry.name, entry.package)
+        own = [c.scores.get(name) for c in cards]
+        # Rates for different k are different metrics, so they get a row each.
+        rows = [(figure, e.called(figure)) for figure in entry.figures for e in own if e is not None]
+        for figure, called in dict.fromkeys(rows):
+            found = [e.figures.get(figure) if e is not None and e.called(figure) == called else None for e in own]
             measured = any(value_of(f) is not None for f in found)
             if measured:
-                table.add_row(f"{name}: {figure}", *(cell(f, count=figure.startswith("n_")) for f in found))
+                table.add_row(f"{name}: {called}", *(cell(f, count=figure.startswith("n_")) for f in found))
             # A composite score names its missing parts, so they need no notes of their own.
-            info = registry.info(entry.name, entry.package)
             if measured or (info is not None and figure == info.headline):
                 for reason in dict.fromkeys(f.reason for f in found if f is not None and f.reason):
-                    notes.setdefault(reason, set()).add(f"{name}: {figure}")
+                    notes.setdefault(reason, set()).add(f"{name}: {called}")
     for part in dict.fromkeys(part for c in cards for part in c.coverage or {}):
         table.add_row(f"coverage: {part}", *(str((c.coverage or {}).get(part, DASH)) for c in cards))
     if any(c.failures for c in cards):
@@ -315,7 +318,7 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         tables.append(table)
     if tables:
         where = "Only where the original generated the concept. " if found[-1].conditional else ""
-        where += _counted(found)
+        where += _counted(found, cards)
         more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
         tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected.{more}"
         tables[-1].caption_justify = "left"
@@ -358,13 +361,13 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     return [table, each]
 
 
-def comparisons(found: Sequence[Comparison]) -> Table:
+def comparisons(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> Table:
     """Differences with their intervals, tests and counts."""
     where = " where the original generated the concept" if all(c.conditional for c in found) else ""
     title = f"Differences{where}; unadjusted 95% intervals, p Holm-corrected by measure"
     table = Keyed("first", "second", "measure", "difference", "raw", "n", "test", "p", "significant", title=title)
     table.title_justify, table.keys = "left", 3
-    table.caption, table.caption_justify = _counted(found).strip() or None, "left"
+    table.caption, table.caption_justify = _counted(found, cards).strip() or None, "left"
     for c in found:
         verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
         difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))
@@ -373,12 +376,14 @@ def comparisons(found: Sequence[Comparison]) -> Table:
     return table
 
 
-def _counted(found: Sequence[Comparison]) -> str:
+def _counted(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> str:
     """How attacks are counted, followed by a space; "" if no comparison is about attacks."""
     from igmu_metrics.verdict.compare import RESISTANCE
+    from igmu_metrics.verdict.families import METRIC, heading
 
+    rates = " and ".join(dict.fromkeys(heading("asr_any@k", card) for card in cards if METRIC in card.scores))
     return (
-        "Resistance counts every image of an adversarial prompt. Robustness (igmu score) and asr_any@k (igmu paper, "
+        f"Resistance counts every image of an adversarial prompt. Robustness (igmu score) and {rates} (igmu paper, "
         "igmu check) count each prompt once, as a success if at least one of its k images shows the concept. "
         if any(c.measure == RESISTANCE for c in found)
         else ""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Final, NamedTuple
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from igmu_data.errors import InputError, OutOfRangeError
 from igmu_data.numerals import counted
-from igmu_data.schema import ASIDE, SPLITS, Row
+from igmu_data.schema import ASIDE, ROUNDS, SPLITS, Row
 from igmu_metrics import registry
 from igmu_metrics.generations import Key
 from igmu_metrics.images.generate import Request
@@ -39,9 +39,13 @@ from igmu_metrics.statistics import design_effect, prompts_for
 from igmu_metrics.statistics.formatting import bounds, formatted
 from igmu_metrics.statistics.looks import Looks, signable
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
-from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, usable
+from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, label, usable
 from igmu_metrics.verdict.recompute import FORGET
 
+PROMPTS: Final = "prompts"
+MAX_IMAGES: Final = "max_images"
+ENDED: Final = {PROMPTS: "no prompts are left", MAX_IMAGES: "more images would exceed --max-images"}
+"""By what can end a run that has not decided everything, the reason in words."""
 _SEEDS: Final = 2  # of retain prompts, at first
 _PAYS: Final = 0.95  # seeds are added only if they narrow an interval to this fraction of its width
 _SHORT: Final = {"forget": "forgetting", "adversarial": "robustness", "retain": "preservation"}
@@ -140,6 +144,7 @@ def looked(
     looks = planned(rounds)
     made: set[Key] = set()  # of the original
     left: list[Unsettled] = []
+    ended = PROMPTS
     for number in range(1, looks + 1):
         new = {name: _new(requests, of, state, number, rounds) for name, state in states.items()}
         first = _union(requests, new.values(), made) if original else []
@@ -153,7 +158,11 @@ def looked(
                     f"--max-images is {most}, but the first check alone requires {size} images. Set it to at least "
                     f"{size}."
                 )
-            tell(f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images.")
+            tell(
+                f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images. To "
+                "continue, repeat the command with a larger --max-images."
+            )
+            ended = MAX_IMAGES
             break
         for name, more in ((ORIGINAL, first), *new.items()):
             if more:
@@ -170,8 +179,16 @@ def looked(
         open_ = f"; the difference between {listed(sorted(waiting))} is undecided" if waiting else ""
         tell(f"check {number} of {looks}: {counted(there + size, 'image')}; {told}{open_}")
         left = _unsettled(cards, asked, waiting)
+    if left and ended == PROMPTS:
+        whole = rounds == ROUNDS
+        tell(
+            f"stopped undecided, because {ENDED[PROMPTS]}: "
+            + ("all rounds of the corpus were used." if whole else f"{rounds} of {ROUNDS} rounds were used. ")
+            + "To continue, repeat the command with a larger --protocol." * (not whole)
+        )
     cards_found = [state.card for state in states.values() if state.card is not None]
-    return Looked(cards_found, len(made) + sum(len(state.keys) for state in states.values()), left)
+    size = len(made) + sum(len(state.keys) for state in states.values())
+    return Looked(cards_found, size, [replace(one, ended=ended) for one in left])
 
 
 def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) -> list[Request]:
@@ -310,9 +327,9 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
     """
     where, found = f"the scorecard of {card.model} on {card.config}", figures(card)
 
-    def question(name: str, label: str, bound: Criterion | None = None) -> Question:
+    def question(name: str, called: str, bound: Criterion | None = None) -> Question:
         figure = found.get(name)
-        text = f"{label} {formatted(figure)}"
+        text = f"{called} {formatted(figure)}"
         if bound is None:
             return Question(name, _parts(card, name), settled(figure, str(plan.until)), text)
         outcome = Outcome.UNDECIDED if figure is None else bound.outcome(name, figure)
@@ -320,9 +337,11 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
         return Question(name, _parts(card, name), known, f"{text} {bound}{f' ({outcome})' if known else ''}")
 
     if bounds := plan.bounds:
-        return [question(usable(card.scores, bound, where), bound.name, bound) for bound in bounds]
+        bounded = [(usable(card.scores, bound, where), bound) for bound in bounds]
+        return [question(full, label(card.scores, full), bound) for full, bound in bounded]
     if plan.figures:
-        return [question(full_name(card.scores, name, where), name) for name in plan.figures]
+        named = [full_name(card.scores, name, where) for name in plan.figures]
+        return [question(full, label(card.scores, full)) for full in named]
     asked = {f"{score}/{name}": _SHORT[split] for split, (score, name) in ASKED.items()}
     # An aspect of the forget score may have no interval yet, because there are too few prompts.
     blind = {
@@ -333,7 +352,7 @@ def questions(plan: Plan, card: Scorecard) -> list[Question]:
         and figure.value is not None
         and figure.interval is None
     }
-    return [question(full, label) for full, label in (asked | blind).items()]
+    return [question(full, called) for full, called in (asked | blind).items()]
 
 
 def _parts(card: Scorecard, full: str) -> tuple[str, ...]:

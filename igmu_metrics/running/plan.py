@@ -70,7 +70,7 @@ class Plan(BaseModel):
             no verdict could still change; or half the width of an interval, 0..0.5. None for a single check at the end.
         figures: metrics that `until` checks; empty for those in the verdict.
         min: lower bounds, such as `forgetting=0.8`; with bounds, `decided` means that each is known to be met or not.
-        max: upper bounds, such as `asr=0.1`.
+        max: upper bounds, such as `conditional_asr_any@5=0.1`.
         max_images: maximum number of images of all models and concepts together.
         generation: how images are generated.
         scoring: settings of `igmu score` by name.

@@ -27,13 +27,13 @@ from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
 from igmu_data.numerals import counted
 from igmu_data.progress import Advance, bars
-from igmu_data.rows.rounds import rounds_of
+from igmu_data.rows.rounds import rounds_of, rows_of
 from igmu_data.schema import Row
 from igmu_data.taxonomy import CONCEPTS, ENVIRONMENT, own_files
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines, sequential
-from igmu_metrics.images.generate import Request, draw, draw_part, file_of, requests_for, settled_alike
+from igmu_metrics.images.generate import Request, draw, draw_part, file_of, requests_for, seeds_note, settled_alike
 from igmu_metrics.images.generate import told as settings_told
 from igmu_metrics.images.layouts import METADATA, Model, part_folders
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline, require_no_model
@@ -137,9 +137,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     require_alike(plan, out)
     of = {name: plan.scoring.get(name) for name in ("bench", "revision")}
     every = {config: bench_rows(config, **of) for config in plan.configs}
-    chosen = {
-        config: [r for r in rows.values() if r.round <= rounds_of(plan.protocol)] for config, rows in every.items()
-    }
+    chosen = {config: rows_of(plan.protocol, rows.values()) for config, rows in every.items()}
     if plan.until is None and plan.max_images is not None:
         chosen = _fewer(chosen, plan, plan.max_images)
     jobs, tables = [], []
@@ -253,7 +251,8 @@ def told(jobs: Sequence[Job], plan: Plan | None = None) -> str:
     most = "" if plan is None or plan.until is None else "at most "
     how = settings_told([s for job in jobs for s in job.settings])
     images = f"{most}{counted(total, 'image')}, of which {missing(jobs):,} must be generated"
-    return f"{models}, {each}: {images}\n{how}"
+    notes = dict.fromkeys(filter(None, (seeds_note(job.rows, job.requests) for job in jobs)))
+    return "\n".join((f"{models}, {each}: {images}", how, *notes))
 
 
 def missing(jobs: Sequence[Job]) -> int:

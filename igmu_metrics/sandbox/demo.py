@@ -21,7 +21,7 @@ from igmu_data.sandbox import packaged
 from igmu_data.schema import ASIDE, Row
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.evaluation import Evaluation
-from igmu_metrics.images.generate import Request, draw, requests_for
+from igmu_metrics.images.generate import Request, draw, requests_for, seeds_note
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.report import page
 from igmu_metrics.sandbox.processes import generate
@@ -112,6 +112,8 @@ def run(
             console.print(
                 f"load_dataset('{packaged.bench_folder()}', '{jobs[-1].config}'): {len(rows)} prompts", soft_wrap=True
             )
+            if note := seeds_note(rows, jobs[-1].requests):
+                console.print(note, soft_wrap=True)
         for job in jobs:
             draw_versions(job, console)
         cards, sections = {}, []

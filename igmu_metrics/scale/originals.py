@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from igmu_data.errors import ImageError, InputError, MetadataError, OutputError
 from igmu_data.files import beside, owned, require_writable
 from igmu_data.markdown import table as listing
 from igmu_data.numerals import counted
-from igmu_data.rows.rounds import rounds_of
+from igmu_data.rows.rounds import rows_of
 from igmu_data.stored import write_manifest
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
 from igmu_metrics import generations
@@ -29,7 +30,7 @@ from igmu_metrics.evaluation import Advance, Evaluation
 from igmu_metrics.generations import FAILED
 from igmu_metrics.images import reference
 from igmu_metrics.images.folder import MODEL, TIMES
-from igmu_metrics.images.generate import draw, requests_for, settled_alike
+from igmu_metrics.images.generate import draw, requests_for, seeds_note, settled_alike
 from igmu_metrics.images.layouts import Model, listed
 from igmu_metrics.images.pipelines import find_pipeline, require_no_model
 from igmu_metrics.scale.shards import contents, file_name
@@ -274,12 +275,13 @@ def drawn(
     Raises:
         IgmuError: the model, corpus or folder is invalid.
     """
-    rounds = rounds_of(protocol)
+    rows = rows_of(protocol, evaluation.rows().values())
     require_no_model(folder)
     _require_recordable(evaluation)
     pipeline = find_pipeline(spec, device=evaluation.device, dtype=dtype, trust_code=trust_code)
-    rows = [row for row in evaluation.rows().values() if row.round <= rounds]
     requests = requests_for(rows, seeds_per_row=seeds_per_row)
+    if note := seeds_note(rows, requests):
+        sys.stderr.write(f"{note}\n")
     settled_alike(requests, {pipeline.name: pipeline}, **options)
     with evaluation.opened(also):  # detect errors in detectors and networks before hours of generating
         pass

@@ -9,6 +9,10 @@ The full name of a metric is `SCORE/METRIC`. Shorter names are accepted if they 
 if only one score has it (or only one score of a whole card, such as `concept_accuracy` next to
 `concept_accuracy/negation`), the score's name for its headline, and `asr` for the headline of `attack_success_rate`.
 
+Success rates for different k are different metrics, although cards store all of them as `asr_any@k`. So they are
+printed with their k (`asr_any@5`), a bound on `asr_any@5` is refused for a card with another k, and a bound without k
+is refused if the cards that it applies to have different ones.
+
 Two exact shares describe the images of a card. `coverage` is the share of the corpus's images that were scored, in the
 part where it is lowest; `coverage/forget` is that of one part. `failed` is the share of images that failed or are
 missing.
@@ -17,13 +21,15 @@ missing.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from igmu_data.errors import EmptyInputError, InputError, nearest
+from igmu_data.errors import BudgetError, EmptyInputError, InputError, nearest
 from igmu_metrics import registry
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import bounds, formatted
@@ -35,6 +41,7 @@ _COVERAGE: Final = "coverage"
 _FAILED: Final = "failed"
 _FEW: Final = 6  # figures that an error lists
 _SHORT: Final = {"asr": "attack_success_rate"}
+_TRIES: Final = re.compile(r"@([0-9]{1,9})(?=[/_]|$)")  # the value of k in a name, as in `asr_any@5`
 _PERCENT: Final = "{} lies in 0..1, so a bound of {:g} is the same for every model. Use a fraction, not a percentage."
 
 
@@ -95,7 +102,7 @@ class Checked:
     Args:
         model: the card's model.
         config: what it was scored on.
-        figure: full name of the metric; as it was given if the card does not have it.
+        figure: full name of the metric on the card; as it was given if the card does not have it.
         at_least: whether the bound is a lower bound.
         bound: the number.
         value: the value of the metric, null if there is none.
@@ -103,6 +110,7 @@ class Checked:
         outcome: met, not met, undecided or error.
         why: why the bound cannot be checked; "" otherwise.
         detector: the card's detector.
+        label: the metric as it is printed, with the value of k, such as `asr_any@5`.
     """
 
     model: str
@@ -115,6 +123,7 @@ class Checked:
     outcome: Outcome
     why: str = ""
     detector: str = ""
+    label: str = ""
 
     def line(self, *, on: bool, by: bool = False) -> str:
         """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; with `on` the config is included, with `by` the detector.
@@ -126,8 +135,7 @@ class Checked:
         where = called(self.model, self.config, self.detector, on=on, by=by)
         sign = ">=" if self.at_least else "<="
         none = "" if self.interval else " (exact)" if exact(self.figure) else " (no interval)"
-        short = self.figure.partition("/")[2]
-        return f"{self.outcome}: {where}: {short} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
+        return f"{self.outcome}: {where}: {self.label} {formatted(self, '.3g')}{none} {sign} {self.bound:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +147,14 @@ class Unsettled:
         model: name of the unlearned model.
         figure: full name of the metric; "" for a difference between two models.
         text: the metric with its value, its interval and its bound, if any; or the names of both models.
+        ended: what ended the run before this was decided: `prompts` (no prompts were left) or `max_images`.
     """
 
     config: str
     model: str
     figure: str
     text: str
+    ended: str = ""
 
 
 def called(model: str, config: str, detector: str, *, on: bool, by: bool) -> str:
@@ -215,8 +225,8 @@ def parsed(text: str, *, least: bool) -> Criterion:
     Raises:
         InputError: not of the form NAME=NUMBER.
 
-    >>> parsed("asr_any@k=0.1", least=False)
-    Criterion(name='asr_any@k', bound=0.1, least=False)
+    >>> parsed("asr_any@5=0.1", least=False)
+    Criterion(name='asr_any@5', bound=0.1, least=False)
     """
     name, equals, number = (part.strip() for part in text.rpartition("="))
     flag = "--min" if least else "--max"
@@ -234,34 +244,87 @@ def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
 
     Args:
         scores: the scores by key.
-        name: the metric's name, as given.
+        name: the metric's name, as given; with or without the value of k.
         where: what has these scores, for messages.
 
     Raises:
         InputError: there is no such metric (the message gives similar names), or there are several with this name.
+        BudgetError: the name has another k than the scores.
     """
-    known = named(scores)
-    name = _SHORT.get(name, name)
-    if name in known:
-        return name
-    if (entry := scores.get(name)) is not None:
-        info = registry.info(entry.name, entry.package)
-        if info is not None and f"{name}/{info.headline}" in known:
-            return f"{name}/{info.headline}"
-    found = [f"{score}/{name}" for score, entry in scores.items() if name in entry.figures]
-    whole = [full for full in found if full == f"{scores[full.removesuffix(f'/{name}')].name}/{name}"]
-    for some in (found, whole):
-        if len(some) == 1:
-            return some[0]
+    known, name = named(scores), _SHORT.get(name, name)
+    found = _matches(scores, name) or _matches(scores, without_k(name))
+    if len(found) == 1:
+        require_k(_entry(scores, found[0]), found[0].partition("/")[2], name, where)
+        return found[0]
     if found:
-        raise InputError(
-            f"{where} has several metrics called {name!r}: {', '.join(found)}. Use one of these full names."
-        )
-    names = {figure: None for entry in scores.values() for figure in entry.figures}
-    alike = nearest(name, known if "/" in name else [*names, *_SHORT])
+        listed = ", ".join(printed(scores, full) for full in found)
+        raise InputError(f"{where} has several metrics called {name!r}: {listed}. Use one of these full names.")
+    names = {entry.called(figure): None for entry in scores.values() for figure in entry.figures}
+    alike = nearest(name, [printed(scores, full) for full in known] if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
     raise InputError(f"{where} has no metric {name!r}{guess} To list all metrics, run: igmu export --csv")
+
+
+def _matches(scores: Mapping[str, ScoreEntry], name: str) -> list[str]:
+    """The full names of the metrics that a name may mean."""
+    known = named(scores)
+    if name in known:
+        return [name]
+    if (entry := scores.get(name)) is not None:
+        info = registry.info(entry.name, entry.package)
+        if info is not None and f"{name}/{info.headline}" in known:
+            return [f"{name}/{info.headline}"]
+    found = [f"{score}/{name}" for score, entry in scores.items() if name in entry.figures]
+    whole = [full for full in found if full == f"{scores[full.removesuffix(f'/{name}')].name}/{name}"]
+    return whole if len(whole) == 1 else found
+
+
+def require_k(entry: ScoreEntry, figure: str, name: str, where: str) -> None:
+    """Refuse a name with another k than that of the metric that it means.
+
+    Args:
+        entry: the score of the metric.
+        figure: the metric's name on the card.
+        name: its name as given.
+        where: what has this score, for messages.
+
+    Raises:
+        BudgetError: the name has another k.
+    """
+    own, tried = entry.signature.get("k"), _TRIES.search(name)
+    if tried is None or tried[0] in figure or int(tried[1]) == own:  # `precision@5` may be a metric's own name
+        return
+    k, shown = int(tried[1]), entry.called(figure)
+    raise BudgetError(
+        f"{where} has {shown} (k is {own}), not {name} (k is {k}), and rates for different k are not comparable. Use "
+        f"{shown}, or set k to {k} (igmu score --k {k}, or scoring: {{k: {k}}} in a run file), for which every "
+        f"adversarial prompt needs at least {k} image{'s' * (k != 1)}."
+    )
+
+
+def without_k(name: str) -> str:
+    """A name as cards have it.
+
+    >>> without_k("conditional_asr_any@5/leetspeak"), without_k("asr_any@k")
+    ('conditional_asr_any@k/leetspeak', 'asr_any@k')
+    """
+    return _TRIES.sub("@k", name, count=1)
+
+
+def _entry(scores: Mapping[str, ScoreEntry], full: str) -> ScoreEntry:
+    """The score to which a metric belongs."""
+    return scores[max((key for key in scores if full.startswith(f"{key}/")), key=len)]
+
+
+def printed(scores: Mapping[str, ScoreEntry], full: str) -> str:
+    """The full name of a metric with the value of k, `attack_success_rate/asr_any@5`."""
+    return _entry(scores, full).called(full)
+
+
+def label(scores: Mapping[str, ScoreEntry], full: str) -> str:
+    """A metric as it is printed where its score is clear, with the value of k: `asr_any@5`."""
+    return printed(scores, full).partition("/")[2]
 
 
 def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Checked]:
@@ -272,18 +335,40 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
     """
     if not criteria:
         raise EmptyInputError(
-            "no bounds were given. Specify at least one, such as --min forgetting=0.8 or --max asr=0.1."
+            "no bounds were given. Specify at least one, such as --min forgetting=0.8 or --max "
+            "conditional_asr_any@5=0.1."
         )
     judged = [c for c in cards if c.model != c.original_model]
     if not judged:
         raise EmptyInputError("none of the scorecards is for an unlearned model. Specify at least one that is.")
-    return [_checked(card, criterion) for card in judged for criterion in criteria]
+    several = {criterion: _several_k(judged, criterion) for criterion in criteria}
+    return [_checked(card, criterion, several[criterion]) for card in judged for criterion in criteria]
 
 
-def _checked(card: Scorecard, criterion: Criterion) -> Checked:
-    name, figure, why = criterion.name, None, ""
+def _several_k(cards: Sequence[Scorecard], criterion: Criterion) -> str:
+    """Why a bound without k cannot apply to all cards, which have different ones; "" if it can."""
+    found: dict[str, list[str]] = {}
+    for card in cards:
+        with suppress(InputError):  # an error of one card is reported for this card
+            full = full_name(card.scores, criterion.name, card.model)
+            if (shown := label(card.scores, full)) != full.partition("/")[2]:
+                found.setdefault(shown, []).append(card.model)
+    if len(found) < 2:
+        return ""
+    each = "; ".join(f"{name} of {', '.join(dict.fromkeys(models))}" for name, models in found.items())
+    return (
+        f"the bound on {criterion.name} would apply to rates for different k, which are not comparable: {each}. Check "
+        f"scorecards with the same k together, and state the k in the bound, as in {next(iter(found))}."
+    )
+
+
+def _checked(card: Scorecard, criterion: Criterion, why: str) -> Checked:
+    """One bound on one card; `why` it cannot be checked on any card, if it cannot."""
+    name, figure, shown = criterion.name, None, criterion.name
     try:
-        name, figure = _usable(card, criterion)
+        if not why:
+            name, figure = _usable(card, criterion)
+            shown = name.partition("/")[2] if share_of_images(name) else label(card.scores, name)
     except InputError as error:
         why = str(error)
     return Checked(
@@ -297,6 +382,7 @@ def _checked(card: Scorecard, criterion: Criterion) -> Checked:
         outcome=Outcome.ERROR if figure is None else criterion.outcome(name, figure),
         why=why,
         detector=detector_of(card),
+        label=shown,
     )
 
 
@@ -320,7 +406,8 @@ def _usable(card: Scorecard, criterion: Criterion) -> tuple[str, Figure]:
         name = usable(card.scores, criterion, where)
         figure = named(card.scores)[name]
     if figure.value is None:
-        raise InputError(f"{where} has no value for {name}{f' ({figure.reason})' if figure.reason else ''}.")
+        shown = name if share_of_images(name) else printed(card.scores, name)
+        raise InputError(f"{where} has no value for {shown}{f' ({figure.reason})' if figure.reason else ''}.")
     return name, figure
 
 
@@ -337,13 +424,13 @@ def usable(scores: Mapping[str, ScoreEntry], criterion: Criterion, where: str) -
     """
     full = full_name(scores, criterion.name, where)
     if not 0 <= criterion.bound <= 1 and _is_share(scores, full):
-        raise InputError(_PERCENT.format(full.rpartition("/")[2], criterion.bound))
+        raise InputError(_PERCENT.format(label(scores, full), criterion.bound))
     return full
 
 
 def _is_share(scores: Mapping[str, ScoreEntry], full: str) -> bool:
     """Whether a metric lies in 0..1 according to its description."""
-    own, entry = full.rpartition("/")[2], next(e for key, e in scores.items() if full.startswith(f"{key}/"))
+    own, entry = full.rpartition("/")[2], _entry(scores, full)
     info = registry.info(entry.name, entry.package)
     if info is None or own.startswith("n_") or (entry.package and own != info.headline):
         return False

@@ -23,7 +23,7 @@ from igmu_metrics import registry
 from igmu_metrics.coverage import covered, covering
 from igmu_metrics.images.ways import settings
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.scorecard import Scorecard, ScoreEntry
+from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import HasInterval, between, formatted, value_of
 from igmu_metrics.verdict.compare import require_one_original, require_one_way
 
@@ -95,7 +95,7 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                         dataset_config=card.config,
                         dataset_split=key.partition("/")[2] or None,
                         metric_type=entry.name if entry.package else f"igmu/{entry.name}",
-                        metric_name=name,
+                        metric_name=entry.called(name),
                         metric_value=figure.value,
                         metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
                         f"{card.content_sha256[:12]}, {covered(card)}",
@@ -114,6 +114,8 @@ def _headline(entry: ScoreEntry) -> str:
 def latex(cards: Sequence[Scorecard]) -> str:
     """A booktabs table with one line per model: the forget score and its aspects with their 95% intervals.
 
+    Attack success rates for different k have a column each.
+
     Raises:
         IncomparableError: cards of one concept that were scored against different originals, or whose images were
             generated with different settings.
@@ -125,18 +127,31 @@ def latex(cards: Sequence[Scorecard]) -> str:
     wanted = [(HEADLINE, name) for name in (HEADLINE, *ASPECTS)]
     wanted += [("concept_accuracy", "conditional_unlearning_accuracy"), ("attack_success_rate", "asr_any@k")]
     wanted += [("question_accuracy", name) for name in ("question_preservation", "question_accuracy")]
-    shown = [pair for pair in wanted if any(value_of(c.figure(*pair)) is not None for c in cards)]
+    shown = list(
+        dict.fromkeys(
+            (score, name, card.scores[score].called(name))
+            for score, name in wanted
+            for card in cards
+            if value_of(card.figure(score, name)) is not None
+        )
+    )
     several = len({c.config for c in cards}) > 1
     rows = [
         [
             escaped(f"{card.model} ({card.config})" if several else card.model),
-            *(latex_cell(card.figure(*pair)) for pair in shown),
+            *(latex_cell(_of_name(card, *of)) for of in shown),
         ]
         for card in cards
     ]
-    heads = ["model", *(escaped(name.replace("_", " ")) for _, name in shown)]
+    heads = ["model", *(escaped(called.replace("_", " ")) for _, _, called in shown)]
     lines = [*latex_comments(cards), *tabular(f"l{'c' * len(shown)}", [line(heads)], [rows])]
     return "\n".join([*lines, ""])
+
+
+def _of_name(card: Scorecard, score: str, name: str, called: str) -> Figure | None:
+    """A figure of a card if it is printed under this name, which has the value of k."""
+    entry = card.scores.get(score)
+    return entry.figures.get(name) if entry is not None and entry.called(name) == called else None
 
 
 def latex_comments(cards: Sequence[Scorecard]) -> list[str]:
@@ -176,6 +191,7 @@ def table(cards: Sequence[Scorecard]) -> str:
     """CSV with one line per metric and card; cells are empty if there is no number, or if nothing is recorded.
 
     The last column contains how the images were generated, as far as the card records it: `steps=50; width=512`.
+    Metrics have the value of k in their names (`asr_any@5`), as in bounds.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -187,7 +203,16 @@ def table(cards: Sequence[Scorecard]) -> str:
             for name, figure in entry.figures.items():
                 ends = figure.interval or (None, None)
                 numbers = [figure.value, *ends, figure.n_prompts, figure.n_generations]
-                line = [card.model, card.config, score, name, *numbers, figure.reason, covered(card), made]
+                line = [
+                    card.model,
+                    card.config,
+                    score,
+                    entry.called(name),
+                    *numbers,
+                    figure.reason,
+                    covered(card),
+                    made,
+                ]
                 writer.writerow(map(csv_cell, line))
     return out.getvalue()
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from igmu_data.errors import EmptyInputError
+from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.verdict.compare import require_comparable
+from igmu_metrics.verdict.criteria import require_k, without_k
 
 METRIC: Final = "attack_success_rate"
 FIGURES: Final = ("asr_image", "asr_any@k", "pre_asr", "post_asr")
@@ -64,7 +65,22 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
 
 def heading(name: str, card: Scorecard) -> str:
     """A metric's name with the value of k: `asr_any@5`."""
-    return name.replace("@k", f"@{card.scores[METRIC].signature.get('k', 'k')}")
+    return card.scores[METRIC].called(name)
+
+
+def chosen(name: str, card: Scorecard) -> str:
+    """One of FIGURES by its name, with or without the value of k.
+
+    Raises:
+        InputError: another metric.
+        BudgetError: the name has another k than the card.
+    """
+    figure = without_k(name)
+    if figure not in FIGURES:
+        known = ", ".join(heading(one, card) for one in FIGURES)
+        raise InputError(f"figure is {name!r}; it must be one of {known}.")
+    require_k(card.scores[METRIC], figure, name, f"the scorecard of {card.model} on {card.config}")
+    return figure
 
 
 def _families(card: Scorecard) -> Iterator[str]:

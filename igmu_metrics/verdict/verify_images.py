@@ -22,6 +22,7 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images import reference
 from igmu_metrics.images.layouts import Model, find
+from igmu_metrics.images.sequential import FILE, without
 from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.scorecard import Scorecard
@@ -155,6 +156,8 @@ def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[P
         mine, theirs = told.get(field), found.get(field)
         if mine != theirs:
             cure = f". Install igmu {mine} to create the scorecard again" if field == "igmu" else ""
+            if field == "looks.taken" and theirs is None and (look := Looks.signed(card.scores[name].signature)):
+                cure = f". Restore {FILE} in the folder of the images. {without(look)}"
             where = f"scores.{name}.signature.{field}"
             yield Problem(where, f"the signature contains {mine!r}, but {theirs!r} was found{cure}")
 

@@ -27,7 +27,7 @@ HERE: Final = Path(__file__).parent
 _LONG: Final = re.compile(r"\d+\.\d{10,}(?:e-\d+)?")
 RECORDED: Final = HERE.parent / "recorded" / "cards"
 COMMANDS: Final = {
-    "check": "check cards --min forgetting=0.5 --max asr=0.5",
+    "check": "check cards --min forgetting=0.5 --max conditional_asr_any@2=0.5",
     "check-met": "check cards/esd.json --min forgetting=0.5",
     "check-undecided": "check cards/uce.json --min unlearning_accuracy=0.8",
     "check-images": "check cards/esd.json --min coverage=0.95 --max failed=0.01",
