@@ -68,8 +68,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "family-without-pairs",
         _COMPARE,
-        "for a, b in combinations(models, 2)\n        if _measured",
-        "for a, b in combinations(models[:2], 2)\n        if _measured",
+        "pairs = list(combinations(models, 2))",
+        "pairs = list(combinations(models[:2], 2))",
         _TESTS,
         "some models are never compared with each other",
     ),
@@ -116,7 +116,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "signatures-not-compared",
         _COMPARE,
-        "        _require_alike(first, other, but=_OF_COVERAGE, ranked=ranked)\n",
+        "        _require_alike(first, other, but=OF_COVERAGE, ranked=ranked)\n",
         "",
         _TESTS,
         "cards of unlike signatures are compared pair by pair",
@@ -156,7 +156,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ranked-at-unlike-k",
         _COMPARE,
-        "        if ranked:\n            _require_alike(first, other, but=_OF_ROUNDS if looked else ())\n",
+        "        if ranked:\n            _require_alike(first, other, but=OF_ROUNDS if looked else ())\n",
         "",
         (*_TESTS, *_COVERAGE),
         "attack success at k = 1 is ranked beside that at k = 5",
@@ -244,8 +244,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ties-not-told",
         "igmu_metrics/report/ranking.py",
-        'return above.model if first and second and overlap(first, second) else ""',
-        'return above.model if first and second and not overlap(first, second) else ""',
+        'return "" if view.settled(above, own) else above.model',
+        'return above.model if view.settled(above, own) else ""',
         ("tests/test_report.py::test_a_rank_that_intervals_leave_open_says_so",),
         "ranks that the intervals leave open look settled",
     ),

@@ -209,7 +209,7 @@ def _left_out(found: View, parts: Sequence[Part]) -> list[str]:
 
 def _plots(found: View) -> dict[str, Any] | None:
     """The figures with one value per model; None if there is no value."""
-    forests, marked = [], found.winner.model if found.winner else ""
+    forests, marked = [], found.leaders[0].model if len(found.leaders) == 1 else ""
     columns = shown(found.cards)
     for column, original in zip(columns, before(found, columns), strict=True):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]
