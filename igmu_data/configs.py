@@ -78,8 +78,9 @@ def config_concepts(config: str) -> tuple[str, ...]:
     """
     if config == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} has no concept; its prompts have questions instead. Generate and score them with "
-            f"--config {GENERAL}, or read them with igmu_data.load.load_bench({GENERAL!r})."
+            f"config {GENERAL!r} has no concept; its prompts have questions instead. Use 'igmu generate --config "
+            f"{GENERAL}' and 'igmu score --config {GENERAL}', or read them with "
+            f"igmu_data.load.load_bench({GENERAL!r})."
         )
     if config in sandbox_configs():
         return sandbox_configs()[config]

@@ -253,7 +253,8 @@ class Generations:
                 cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate this image"
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, so {partner} cannot be compared "
-                    f"({len(missing)} missing in all). {cure}, or leave unpaired images out with --on-error skip."
+                    f"({len(missing)} missing in all). {cure}, or leave unpaired images out with "
+                    "'igmu score --on-error skip'."
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])

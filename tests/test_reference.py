@@ -130,7 +130,7 @@ class TestTheSameCards:
         image_file(sorted(place.rglob("*.png"))[0])
         seen = originals.record(evaluation, place, tmp_path / "tables")
         assert cards(evaluation, seen.parent, folder) == cards(evaluation, place, folder)
-        with pytest.raises(UnsupportedError, match="was recorded with --blank apart, not keep"):
+        with pytest.raises(UnsupportedError, match="was recorded with blank apart, not keep"):
             cards(replace(evaluation, blank="keep"), seen.parent, folder)
 
     def test_a_table_and_its_images_are_the_same_original(

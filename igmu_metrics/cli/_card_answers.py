@@ -282,11 +282,13 @@ class Verified:
         files: one entry per file, with its problems.
         signer: key with which every scorecard is signed, null if one is not or if this was not checked.
         schema: with `--schema`, the JSON Schema of scorecards.
+        notes: for the folder of a run, models without a scorecard, and images that two models have in common.
     """
 
     files: Sequence[Problems] = ()
     signer: str | None = None
     schema: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
