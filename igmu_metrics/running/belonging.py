@@ -171,7 +171,7 @@ def _made(
         yield Problem(MODELS, f"there is no model {name!r} for {config}, although {PLAN} lists it")
         return
     spec = plan.models[name]
-    if (wanted := _wanted(spec, str(known.get("revision")))) not in (None, known.get("model")):
+    if (wanted := _wanted(spec, str(known.get("model")), str(known.get("revision")))) not in (None, known.get("model")):
         yield Problem(MODELS, f"{name!r} is {known.get('model')!r}, but according to {PLAN} it is {wanted!r}")
     if known.get("dtype") != short(plan.generation.dtype):
         what = f"the dtype of {name!r} is {known.get('dtype')!r}, but according to {PLAN} it is"
@@ -190,8 +190,14 @@ def _made(
         yield Problem(f"{folder / MODEL}", what)
 
 
-def _wanted(spec: str, revision: str) -> str | None:
-    """What the text of a model is called in `models.json`; None for folders and parts, whose names may be links."""
+def _wanted(spec: str, told: str, revision: str) -> str | None:
+    """What the text of a model is called in `models.json`; None for a folder, whose name may be a link, or with parts.
+
+    Args:
+        spec: the text, as in `run.yaml`.
+        told: the model's name in `models.json`; that of a folder contains neither `/` nor `:`.
+        revision: the model's revision there.
+    """
     baseline, rest = baselines.parse(spec)
     base, comma, _ = rest.partition(",")
     kind, _, version = base.partition(":")
@@ -201,7 +207,7 @@ def _wanted(spec: str, revision: str) -> str | None:
     if kind == SANDBOX and version:
         version, _, task = version.partition("@")[0].partition("/")
         name = f"{SANDBOX}:{packaged.version_name(version, task or None)}"
-    elif revision.startswith(_FOLDER):
+    elif revision.startswith(_FOLDER) and not set(":/") & set(baselines.parse(told)[1]):
         return None
     return f"{baseline}:{name}" if baseline else name
 
