@@ -257,8 +257,9 @@ class Problems:
     Args:
         file: the file or folder.
         problems: one entry per problem; empty if there are none.
-        notes: what could not be checked, and how many images failed or are missing according to a scorecard.
-        scored_again: whether the images were scored again.
+        notes: what could not be checked, how many images failed or are missing according to a scorecard, and the notes
+            on the scorecard, such as the number of images that are copies of each other.
+        scored_again: whether all images were scored again and the whole scorecard was compared.
         recomputed: the scores that were computed again, from the images or from the lines of the scorecard; with the
             metrics in parentheses if there are others in `not_recomputed`.
         not_recomputed: the other scores and metrics, which can be checked only with the images, and intervals.
