@@ -68,8 +68,9 @@ def verify(
     Without images, the check finds accidents and careless edits: a wrong content hash, impossible values, and values
     that do not follow from the scorecard's lines. Invented lines cannot be detected without the images. With
     --images, or with the folder of an igmu run, the command scores the images again and compares the whole scorecard.
-    The names of the models and the origin of the images are never checked. With --signer, the command also checks who
-    signed the file (see igmu sign).
+    For the folder of a run, the command also compares each scorecard with the run's files: models, revisions, prompts
+    and settings. Which model generated the images is never checked. With --signer, the command also checks who signed
+    the file (see igmu sign).
     """
     from igmu_data.errors import InputError, MetadataError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
