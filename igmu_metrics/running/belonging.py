@@ -28,10 +28,12 @@ from igmu_metrics.images.folder import FAILED, MODEL, records
 from igmu_metrics.images.generate import requests_for
 from igmu_metrics.images.layouts import METADATA
 from igmu_metrics.images.pipelines import short
+from igmu_metrics.running.looking import planned, rule
 from igmu_metrics.running.plan import ORIGINAL, Plan, read
 from igmu_metrics.running.run import IMAGES, MODELS, run_of
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard
 from igmu_metrics.settings import local, options
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.places import card_name
 from igmu_metrics.verdict.verify import Problem
 
@@ -50,19 +52,15 @@ def problems(path: Path, card: Scorecard, *, bench: str | None = None) -> list[P
         card: its content.
         bench: the corpus, if it is not where the run found it.
     """
-    out = run_of(path)
+    out, found = run_of(path), list[Problem]()
     if out is None:
         return []
     try:
         plan = read(out / PLAN)
+        if found := [*_names(path, card, plan)]:
+            return found
         revisions = _revisions(out)
-    except IgmuError as error:
-        return [Problem(PLAN, str(error))]
-    found = [*_names(path, card, plan)]
-    if found:
-        return found
-    folders = {name: out / IMAGES / card.config / name for name in plan.models}
-    try:
+        folders = {name: out / IMAGES / card.config / name for name in plan.models}
         lists = {name: records(folder / METADATA) for name, folder in folders.items()}
         found += _others(card, lists)
         for name in (card.model, ORIGINAL):
@@ -72,7 +70,7 @@ def problems(path: Path, card: Scorecard, *, bench: str | None = None) -> list[P
         found += _scored(card, plan)
         found += _prompts(card, plan, folders, lists, bench)
     except IgmuError as error:
-        found.append(Problem(IMAGES, str(error)))
+        found.append(Problem("run", str(error)))
     return found
 
 
@@ -213,7 +211,7 @@ def _wanted(spec: str, told: str, revision: str) -> str | None:
 
 
 def _scored(card: Scorecard, plan: Plan) -> Iterator[Problem]:
-    """The settings of scoring in `run.yaml` against those on the card."""
+    """The settings of scoring and the interim checks in `run.yaml` against those on the card."""
     made = card.provenance.options if card.provenance is not None else {}
     for name, option in options().items():
         if name in local() or name in _BY_RUN:
@@ -221,6 +219,12 @@ def _scored(card: Scorecard, plan: Plan) -> Iterator[Problem]:
         told, given = (_last(option.default if of.get(name) is None else of[name]) for of in (made, plan.scoring))
         if told != given:
             yield Problem(f"provenance.options.{name}", f"the value is {told!r}, but {given!r} in {PLAN}")
+    look = Looks.of(card)
+    told = None if look is None else f"{look.planned} planned checks ({look.rule})"
+    given = None if plan.until is None else f"{planned(rounds_of(plan.protocol))} planned checks ({rule(plan)})"
+    if told != given:
+        what = f"the scorecard was written after {told or 'a single check'}, but according to {PLAN} the run has"
+        yield Problem("looks", f"{what} {given or 'a single check'}")
 
 
 def _last(value: Any) -> Any:

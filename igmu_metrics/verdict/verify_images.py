@@ -334,7 +334,7 @@ def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path
 def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Unlike:
     """The lines whose images are missing or differ, by their hashes."""
     problems, keys = list[Problem](), set[Key]()
-    for suffix, folder in (("", images), (ORIGINAL, original_images)):
+    for where, suffix, folder in (("images", "", images), ("original_images", ORIGINAL, original_images)):
         table = find(folder, evaluation.layout, evaluation.rows())
         # A reference table contains no images, so its recorded hashes are used.
         recorded = reference.recorded(table) is not None
@@ -350,7 +350,7 @@ def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, origina
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             n = f"{len(names)} of {counted(len(card.generations), 'image')} in {folder}"
             what = f"{n} {one if len(names) == 1 else several}: {', '.join(names[:_SHOWN])}{more}"
-            problems.append(Problem(f"images{suffix}", what))
+            problems.append(Problem(where, what))
     return Unlike(problems, frozenset(keys))
 
 
