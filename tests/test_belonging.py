@@ -17,13 +17,14 @@ from typer.testing import CliRunner, Result
 
 from igmu_data.errors import VerificationError
 from igmu_data.load import bench_rows
+from igmu_data.strangers import fingerprint
 from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, file_of, requests_for
 from igmu_metrics.images.layouts import Model
 from igmu_metrics.running import belonging
 from igmu_metrics.running.plan import Generation, Plan, written
-from igmu_metrics.scorecard import Scorecard, fingerprint, read, write
+from igmu_metrics.scorecard import Scorecard, read, write
 
 CONFIG = "sandbox.church"
 NAMES = ("esd", "gold")
@@ -154,6 +155,11 @@ def renamed(out: Path, old: str, new: str) -> None:
     card_of(out, new).write_text(json.dumps(data))
 
 
+def exchanged_models(out: Path) -> None:
+    renamed(out, "gold", "esd")
+    exchanged(*(f"images/{CONFIG}/{name}" for name in NAMES))(out)
+
+
 def without(out: Path, *, failed: bool = False) -> None:
     """All models lose the prompts in whose images ESD shows a church; `failed`: as if generating them had failed."""
     bad = {g["id"] for g in read(card_of(out, "esd")).generations.records("id", "present") if g["present"]}
@@ -170,6 +176,11 @@ def without(out: Path, *, failed: bool = False) -> None:
     scored(out, *NAMES)
 
 
+def emptied(out: Path) -> None:
+    for file in images(out, "esd").glob("*.png"):
+        file.unlink()
+
+
 def other_seeds(out: Path) -> None:
     for name in REVISIONS:
         listed(out, name, [line | {"seed": line["seed"] + 1} for line in records(out, name)])
@@ -182,7 +193,7 @@ def test_an_honest_run(out: Path) -> None:
     assert result.exit_code == 0, said(result)
     assert said(result).count("scoring the images again gave the same lines") == 2
     assert "the names of the models were compared only with the files of the run" in said(result)
-    card = shutil.copy(card_of(out, "esd"), out / "gold.json")
+    card = Path(shutil.copy(card_of(out, "esd"), out / "gold.json"))
     assert belonging.problems(card, read(card)) == [], "a card elsewhere says nothing of a run"
     assert found(card_of(out, "esd").rename(out / "cards" / "final.json").parent.parent, "gold") == []
 
@@ -192,7 +203,7 @@ def test_an_honest_run(out: Path) -> None:
     [
         (exchanged(f"cards/esd.{CONFIG}.json", f"cards/gold.{CONFIG}.json"), "named as the scorecard of 'esd'"),
         (lambda out: renamed(out, "gold", "esd"), "54 of 54 images of 'esd' on this scorecard are listed as images of"),
-        (lambda out: (renamed(out, "gold", "esd"), exchanged(*(f"images/{CONFIG}/{n}" for n in NAMES))(out)),
+        (exchanged_models,
          "model is 'sandbox:gold/church' for 54 of 54 images, but 'sandbox:esd/church' in models.json"),
         (replaced("run.yaml", "sandbox:esd/church", "sandbox:uce/church"), "according to run.yaml it is 'sandbox:uce"),
         (replaced("run.yaml", "original: sandbox:original", "original: owner/other"), "according to run.yaml it is"),
@@ -245,6 +256,9 @@ def test_missing_cards_and_common_images_are_noted(out: Path) -> None:
     result = verify(out)
     assert result.exit_code == 0
     assert f"note: {out}: there is no scorecard of 'esd' on sandbox.church" in said(result)
+    replaced("run.yaml", "  esd: sandbox:esd/church\n", "")(out)
+    shutil.rmtree(images(out, "esd"))
+    assert "there is no scorecard of 'esd' on sandbox.church" in said(verify(out)), "models.json has it"
     (out / "cards" / "garbage.json").write_text("{}")
     assert "there is no scorecard" not in said(verify(out)), "it may be the one that cannot be read"
 
@@ -282,7 +296,7 @@ def test_all_images_that_are_gone_are_named_and_the_others_scored(out: Path) -> 
         (recorded("esd", sha256="0" * 64), "is not the file listed in the metadata"),
         (lambda out: listed(out, "esd", records(out, "esd")[1:]), "is not listed in"),
         (lambda out: listed(out, "esd", records(out, "esd") + records(out, "esd")[:1]), "is already the image for row"),
-        (lambda out: [f.unlink() for f in images(out, "esd").glob("*.png")], "54 of 54 images in"),
+        (emptied, "54 of 54 images in"),
         (lambda out: [f.write_bytes(b"x") for f in images(out, "esd").glob("*.png")], "54 of 54 images in"),
         (lambda out: (images(out, "esd") / "metadata.jsonl").write_text("x\n"), "metadata.jsonl, line 1"),
     ],

@@ -85,11 +85,12 @@ def notes(out: Path, found: Sequence[Scorecard | None]) -> list[str]:
     if len(cards) < len(list((out / CARDS).glob("*.json"))):
         return []
     try:
-        plan = read(out / PLAN)
+        plan, revisions = read(out / PLAN), _revisions(out)
     except IgmuError:  # a problem of every card
         return []
     there = {(card.model, card.config) for card in cards}
     wanted = {(name, config) for config in plan.configs for name in plan.unlearned}
+    wanted |= {(name, config) for config, models in revisions.items() for name in models if name != ORIGINAL}
     wanted |= {(p.name, p.parent.name) for p in (out / IMAGES).glob("*/*") if p.is_dir() and p.name != ORIGINAL}
     told = [f"{out}: there is no scorecard of {name!r} on {config}" for name, config in sorted(wanted - there)]
     for at, card in enumerate(cards):
