@@ -78,8 +78,9 @@ def config_concepts(config: str) -> tuple[str, ...]:
     """
     if config == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} does not test a concept; its prompts come with questions instead. Generate and score "
-            f"images with --config {GENERAL}, or read the prompts with igmu_data.load.load_bench({GENERAL!r})."
+            f"config {GENERAL!r} does not test a concept; its prompts come with questions instead. Use 'igmu "
+            f"generate --config {GENERAL}' and 'igmu score --config {GENERAL}', or read the prompts with "
+            f"igmu_data.load.load_bench({GENERAL!r})."
         )
     if config in sandbox_configs():
         return sandbox_configs()[config]

@@ -343,7 +343,7 @@ class Evaluation(Settings):
             found = scores(table, tools, fields=signed, n_failed=len(failures), **how)
         if not found:
             what = f"no metric can be scored on the {len(table)} pairs of images of {model}"
-            raise EmptyInputError(f"{what}. Choose another --detector, add --clip, or use images of other prompts.")
+            raise EmptyInputError(f"{what}. Use another detector, a CLIP model ('igmu score --clip') or other prompts.")
         recorded = [option for option in options().values() if option.name not in unrecorded()]
         given = {o.name: value for o in recorded if (value := getattr(self, o.name)) != o.default}
         return scorecard.build(

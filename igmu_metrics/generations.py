@@ -258,7 +258,7 @@ class Generations:
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, so {partner} cannot be compared "
                     f"({len(missing)} images are missing in total). {cure}, or leave unpaired images out with "
-                    "--on-error skip."
+                    "'igmu score --on-error skip'."
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])

@@ -184,7 +184,7 @@ _MODELS = ["--original", "sandbox:original", "--unlearned", "sandbox:esd/church"
         (["generate", "--model", "esd/church"], "Did you mean 'sandbox:esd/church'?"),
         (["run", *_MODELS, "--clip", "sandbx"], "did you mean 'sandbox'?"),
         (["run", *_MODELS, "--detector", "sandbx"], "did you mean 'sandbox'?"),
-        (["run", *_MODELS, "--detector", "clip"], "Choose others with --detector and --clip."),
+        (["run", *_MODELS, "--detector", "clip"], "Choose others with --detector and --clip of 'igmu score'"),
         (["run", *_MODELS, "--config", "sandbox.chruch"], "did you mean 'sandbox.church'?"),
         (["run", *_MODELS, "--config", "sandbox.dog"], "are sandbox, sandbox.church, sandbox.van-gogh"),
     ],

@@ -121,7 +121,7 @@ def test_a_good_card_gets_its_command(root: Path, cards: list[Scorecard]) -> Non
 
 def test_a_name_becomes_a_path(cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
     named = cards[0].model_copy(update={"model": "org/my model; rm -r"})
-    monkeypatch.setattr(leaderboard, "verify", lambda _: (named, []))
+    monkeypatch.setattr(leaderboard, "examined", lambda _: (named, [], {}))
     command = leaderboard.checked("/tmp/my card.json", [], "2026-11-30").splitlines()[-1]
     assert f" 'my card.json' scorecards/{CONFIG}/org-my-model-rm--r.2026-11-30.json --repo-type space" in command
 

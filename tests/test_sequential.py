@@ -174,7 +174,7 @@ def test_spaces_do_too(plain: Path, checked: Path) -> None:
 def test_fewer_looks_than_there_were_are_refused_with_the_option_to_give(looks: str, checked: Path) -> None:
     found = CliRunner().invoke(app, [str(word) for word in command(checked, "--looks", looks)])
     assert isinstance(found.exception, InputError)
-    assert "use --looks 10/11:decided" in str(found.exception)
+    assert "or set it to 10/11:decided" in str(found.exception)
     more = CliRunner().invoke(app, [str(word) for word in command(checked, "--looks", "3/20")])
     assert more.exit_code == 0
 

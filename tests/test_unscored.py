@@ -287,5 +287,5 @@ def test_an_own_metric_is_named_if_its_network_was_loaded_in_vain() -> None:
         assert set(unscored) == says
     assert unscored["clip_alignment"] == (
         "metric clip_alignment: it requires the column alignment, which this evaluation did not measure. Use images "
-        "whose prompts are known (for --layout flat: --prompt)."
+        "whose prompts are known (for the layout flat: 'igmu score --prompt')."
     )

@@ -294,7 +294,7 @@ def test_changed_images_are_named(folder: Path, card: Path, tmp_path: Path) -> N
     image_file(first, (1, 2, 3))
     labels = f"labels:{folder / 'labels.csv'}"
     (problem,) = verify_images(read(card), other, folder / "original", detector=labels)
-    assert str(first) in problem.what
+    assert problem.what.endswith(f"is not the image that was scored: {first.relative_to(other)}")
 
 
 def test_other_answers_give_other_scores(folder: Path, card: Path, tmp_path: Path) -> None:

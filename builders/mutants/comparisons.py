@@ -404,8 +404,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "verify-stops-at-the-signature",
         "igmu_metrics/cli/verify.py",
-        "verbose, unsigned.get(path)))",
-        "verbose, None))",
+        "verbose, unsigned.get(path))",
+        "verbose, None)",
         ("tests/test_verify_images.py::test_every_card_is_checked_for_its_signature",),
         "an unsigned card is accepted with --signer",
     ),
@@ -488,5 +488,21 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "is not None",
         ("tests/test_calibrate.py",),
         "models are ranked by a detector that may be tossing a coin",
+    ),
+    Mutation(
+        "verify-without-file-names",
+        "igmu_metrics/running/belonging.py",
+        "if (model, config) != (card.model, card.config):",
+        "if False:",
+        ("tests/test_belonging.py",),
+        "two models exchange their scorecards",
+    ),
+    Mutation(
+        "verify-without-left-out",
+        "igmu_metrics/running/belonging.py",
+        "if lost := sorted(wanted - mine - there):",
+        "if lost := sorted(set[Key]()):",
+        ("tests/test_belonging.py",),
+        "prompts on which a model failed are left out of a run",
     ),
 )

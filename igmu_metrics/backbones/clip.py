@@ -71,7 +71,7 @@ def load(
     except WeightsError as error:
         if argument:
             raise
-        more = "This is the default model. Choose others with --detector and --clip."
+        more = "This is the default model. Choose others with --detector and --clip of 'igmu score' or 'igmu run'."
         raise WeightsError(f"{error} {more}") from error
     source = replace(source, name=SANDBOX) if argument == SANDBOX else source
     return opened(Clip, NAME, source, device=device, precision=precision, truncation=truncation)

@@ -284,8 +284,9 @@ class Problems:
     Args:
         file: the file or folder.
         problems: one entry per problem; empty if there are none.
-        notes: what could not be checked, and how many images failed or are missing according to a scorecard.
-        scored_again: whether the images were scored again.
+        notes: what could not be checked, how many images failed or are missing according to a scorecard, and the notes
+            on the scorecard, such as the number of images that are copies of each other.
+        scored_again: whether all images were scored again and the whole scorecard was compared.
         recomputed: the scores that were computed again, from the images or from the lines of the scorecard; with the
             metrics in parentheses if there are others in `not_recomputed`.
         not_recomputed: the other scores and metrics, which can be checked only with the images, and intervals.
@@ -310,11 +311,13 @@ class Verified:
         signer: key with which every scorecard is signed; null if a scorecard is not signed with this key, or if
             signatures were not checked.
         schema: with `--schema`, the JSON Schema of scorecards.
+        notes: for the folder of a run, models without a scorecard, and images that two models have in common.
     """
 
     files: Sequence[Problems] = ()
     signer: str | None = None
     schema: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from igmu_metrics.cli._json import noted
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Problems, Verified
+    from igmu_metrics.scorecard import Scorecard
 
 _NOTES = 3
 _SHOWN = 50  # problems of one kind
@@ -67,12 +68,14 @@ def verify(
     Without images, the check finds accidents and careless edits: a wrong content hash, impossible values, and values
     that do not follow from the scorecard's lines. Invented lines cannot be detected without the images. With
     --images, or with the folder of an igmu run, the command scores the images again and compares the whole scorecard.
-    The names of the models and the origin of the images are never checked. With --signer, the command also checks who
-    signed the file (see igmu sign).
+    For the folder of a run, the command also compares each scorecard with the run's files: models, revisions, prompts
+    and settings. Which model generated the images is never checked. With --signer, the command also checks who signed
+    the file (see igmu sign).
     """
     from igmu_data.errors import InputError, MetadataError, VerificationError
     from igmu_metrics.cli._card_answers import Verified
-    from igmu_metrics.running.run import concepts_of
+    from igmu_metrics.running import belonging
+    from igmu_metrics.running.run import concepts_of, run_of
     from igmu_metrics.scorecard import card_files
 
     if schema:
@@ -110,11 +113,16 @@ def verify(
             except (MetadataError, VerificationError) as error:  # of this card; the others are checked all the same
                 unsigned[path] = str(error).removeprefix(f"{path}: ")
     given = {"bench": bench, "detector": detector, "device": device}
-    checked = []
+    checked: list[Problems] = []
+    runs: dict[Path | None, list[Scorecard | None]] = {}
     for path in files:
         with own_concepts(concepts_of(path.parent.parent)):
-            checked.append(_problems(path, images, original_images, given, verbose, unsigned.get(path)))
-    answer = noted(Verified(checked, None if unsigned else signer))
+            found, one = _problems(path, images, original_images, given, verbose, unsigned.get(path))
+        checked.append(one)
+        runs.setdefault(run_of(path), []).append(found)
+    of_runs = [note for out, some in runs.items() if out is not None for note in belonging.notes(out, some)]
+    say(*(f"note: {note}" for note in of_runs))
+    answer = noted(Verified(checked, None if unsigned else signer, notes=of_runs))
     failed = {one.file: len(one.problems) for one in checked if one.problems}
     if failed:
         told = "; ".join(f"{path}: {n} problem{'s' * (n > 1)}" for path, n in failed.items())
@@ -129,69 +137,73 @@ def _problems(
     given: dict[str, str | None],
     verbose: bool,
     unsigned: str | None,
-) -> Problems:
-    """Check one card alone and, if there are images, against them, and say what is wrong with it or its signature."""
+) -> tuple[Scorecard | None, Problems]:
+    """Check one card alone, against its run and, if there are images, against them; print what is wrong with it."""
     from igmu_data.errors import IgmuError
     from igmu_metrics.cli._card_answers import Problems
     from igmu_metrics.coverage import coverages, failures
-    from igmu_metrics.running.run import images_of
+    from igmu_metrics.running import belonging
+    from igmu_metrics.running.run import images_of, run_of
+    from igmu_metrics.verdict import verify_images as by_images
     from igmu_metrics.verdict.recompute import determined, notes, shortly
-    from igmu_metrics.verdict.verify import Problem
-    from igmu_metrics.verdict.verify import verify as check
+    from igmu_metrics.verdict.verify import Problem, examined
 
-    found, problems = check(path)
+    card, problems, found = examined(path)
     if unsigned is not None:
         problems.insert(0, Problem("signature", unsigned))
-    if images is None and found is not None:
-        images, original_images = images_of(path, found.model, found.config) or (None, None)
     unlike: list[Problem] = []
     unchecked: list[str] = []
-    again, why = False, "the file cannot be read as a scorecard"
-    if found is not None and images is not None and original_images is not None:
-        from igmu_data.progress import bars
-        from igmu_metrics.verdict import verify_images as by_images
-
+    whole, why = False, "the file cannot be read as a scorecard"
+    if card is not None:
+        problems += belonging.problems(path, card, bench=given["bench"])
         try:
-            with bars() as advance:
-                unlike = list(by_images.verify_images(found, images, original_images, advance=advance, **given))
-            again, unchecked = True, by_images.unchecked(found, given, original_images)
+            if images is None:
+                images, original_images = images_of(path, card.model, card.config) or (None, None)
+            if images is not None and original_images is not None:
+                from igmu_data.progress import bars
+
+                with bars() as advance:
+                    unlike, whole, unchecked = by_images.compared(
+                        card, images, original_images, advance=advance, **given
+                    )
+                why = "images are missing or were changed"
+                of_run = run_of(path) is not None
+                unchecked += by_images.unchecked(card, given, original_images, of_run=of_run) if whole else []
         except IgmuError as error:
-            if not problems:
+            if not problems and not isinstance(error, by_images.OF_FOLDERS):
                 raise
-            why = str(error)  # of an edited card, what is known so far is still told
+            why = str(error)  # what is known so far is still printed
+            if isinstance(error, by_images.OF_FOLDERS):
+                unlike.append(Problem("images", why))
     for head, some in ((f"{path}:", problems), (f"{path}, compared with its images:", unlike)):
         if some:
             say(head, *(f"  {problem}" for problem in some[:_SHOWN]))
     if problems and images is not None:
-        if not again:
-            say(f"note: the images were not compared: {why}")
-        elif not unlike:
+        if whole and not unlike:
             say("note: scoring the images again gave the same lines, values and signatures")
-    lost = failures([found]) if found is not None else []
-    open_ = list(notes(found)) if found is not None else []
+        elif not whole and not unlike:
+            say(f"note: the images were not compared: {why}")
+    lost = failures([card]) if card is not None else []
+    open_ = [*notes(card), *card.notes] if card is not None else []
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
-    known: list[str] = list(found.scores) if found is not None and again else []
-    rest: list[str] = []
-    if found is not None and not again:
-        try:
-            known, rest = determined(found)
-        except IgmuError:  # one of the problems
-            rest = list(found.scores)
+    known, rest = (list(card.scores), list[str]()) if card is not None and whole else (list[str](), list[str]())
+    if card is not None and not whole:
+        known, rest = ([], list(card.scores)) if found is None else determined(card, found)
     if problems or unlike:
         say(*lost)
-    elif found is not None:
-        n = f"{counted(len(found.scores), 'score')} of {counted(len(found.generations), 'generation')}"
-        n = f"{found.model} on {found.config}: {n}"
-        same = ", and scoring the images again gave the same lines, values and signatures" if again else ""
-        say(f"{path}: the scorecard is consistent{same} ({n}).", *coverages([found]), *lost)
-        if not again:
+    elif card is not None:
+        n = f"{counted(len(card.scores), 'score')} of {counted(len(card.generations), 'generation')}"
+        n = f"{card.model} on {card.config}: {n}"
+        same = ", and scoring the images again gave the same lines, values and signatures" if whole else ""
+        say(f"{path}: the scorecard is consistent{same} ({n}).", *coverages([card]), *lost)
+        if not whole:
             if known:
                 say(f"recomputed from its lines: {shortly(known, rest)}")
             if rest:
                 say(f"not recomputed: {shortly(rest, known)}")
             say("note: the images were not scored again; for a full check, use --images DIR and --original-images DIR")
-        say(*(f"note: {note}" for note in unchecked))
-    told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (found is None)
-    return Problems(path, told, [*lost, *open_, *unchecked], again, known, rest)
+    say(*(f"note: {note}" for note in unchecked))
+    told = [str(problem) for problem in (*problems, *unlike)] or ["it cannot be read as a scorecard"] * (card is None)
+    return card, Problems(path, told, [*lost, *open_, *unchecked], whole, known, rest)

@@ -174,7 +174,7 @@ def load(
         raise WeightsError(
             f"{path}: this head is no better than chance on its test images (sensitivity {rates.sensitivity:.3f}, "
             f"specificity {rates.specificity:.3f}). Train it on more images or with a different CLIP model. To use it "
-            "anyway, set --threshold."
+            "anyway, set its threshold, as in 'igmu score --threshold 0.5'."
         )
     if backbone is None:
         backbone = _backbone(facts, given["clip"], path, {"device": device, "precision": precision}, revision)

@@ -97,7 +97,7 @@ def unlearncanvas(folder: Path, images: Sequence[Path]) -> Iterator[dict[str, An
         if match is None:
             raise MetadataError(
                 f"{path}: the name does not have the form <Style>_<Object>_seed<k>{path.suffix}. Rename the file, or "
-                "use another --layout."
+                "use another layout ('igmu score --layout')."
             )
         style, thing = match["style"], match["object"]
         for domain, name in (("style", style), ("object", thing)):
@@ -163,7 +163,7 @@ def hub(folder: Path, files: Callable[[Path], Sequence[Path]]) -> Iterator[dict[
             inner = "<target>/<seed>/<language>/<k>" if task == "multilingual_robustness" else "<target>/<seed>/<k>"
             raise MetadataError(
                 f"{path} does not match the layout {inner} of the task {task}. Move it elsewhere, or use another "
-                "--layout."
+                "layout ('igmu score --layout')."
             )
         number = int(place.stem)
         if number >= _MOST or len(seed) > 2:

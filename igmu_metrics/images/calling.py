@@ -117,9 +117,9 @@ class Caller:
             _forget_cached()
             return
         advice = (
-            "Use --batch-size auto or a smaller number"
+            "Use --batch-size auto or a smaller number ('igmu generate', 'igmu run')"
             if self._accelerated and size > 1
-            else "Use --dtype float16, a smaller --size or a different --device"
+            else "Use --dtype float16, a smaller --size ('igmu generate', 'igmu run') or a different --device"
         )
         raise InputError(
             f"{self._pipeline.name}: the memory of {self._pipeline.device} is too small for {counted(size, 'image')} "

@@ -266,7 +266,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
         raise MetadataError(
             f"{folder} contains no {METADATA}, which lists the row and seed of each image. For images from a web UI or "
             f"script, run 'igmu match {folder} --config …' to create it. Otherwise write one line {{file_name, id, "
-            "seed} per image, or use --layout igmu or flat."
+            "seed} per image, or use 'igmu score' with --layout igmu or flat."
         )
     found, known, home, prompts = [], set(), real(folder), Prompts(rows)
     for image, record, where in listed(folder):
@@ -282,7 +282,7 @@ def _from_metadata(folder: Path, rows: Mapping[str, Row]) -> Generations:
             row, why = prompts.row(record["prompt"], record["seed"])
             record = {name: value for name, value in record.items() if name != "prompt"}  # perhaps not to the letter
         if row is None:
-            raise UnknownIdError(f"{where}: {why}. Check --config and the corpus version.")
+            raise UnknownIdError(f"{where}: {why}. Check the config and the corpus version.")
         found.append((row, record["seed"], image, record, where))
     stray = [p for p in image_files(folder) if real(p) not in known]
     if stray:
@@ -302,7 +302,7 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids in total). Check --config and "
+            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids in total). Check the config and "
             "the corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
@@ -400,7 +400,7 @@ def _from_reference(folder: Path) -> Generations:
         if match is None:
             raise MetadataError(
                 f"{path}: the name does not have the form <class>_<prompt>_<k>{path.suffix}. Rename the file, or use "
-                "--layout flat."
+                "'igmu score --layout flat'."
             )
         split = _split_of(path.relative_to(folder))
         found.append({"id": f"{split}/{match['prompt']}", "seed": int(match["sample"]), "split": split, "path": path})

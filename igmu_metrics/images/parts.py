@@ -151,7 +151,10 @@ def _require_whole(homes: Sequence[Path], out: Path) -> None:
         )
     n = max(counts, default=0)
     if missing := [f"{i}/{n}" for i in range(1, n + 1) if place(out, i, n).name not in names]:
-        raise MetadataError(f"{out}: some parts are missing ({', '.join(missing)}). Generate them with --shard.")
+        raise MetadataError(
+            f"{out}: some parts are missing ({', '.join(missing)}). Generate them with 'igmu generate --shard' or "
+            "'igmu run --shard'."
+        )
     for home in homes:
         if not (home / _DONE).is_file():
             raise MetadataError(f"{home} is not finished. Run this part again; it will resume where it left off.")

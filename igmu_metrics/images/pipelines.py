@@ -96,7 +96,7 @@ def find_pipeline(
         UnknownVersionError, UnknownTaskError: a packaged model that does not exist.
         OutputError: a packaged model cannot be assembled in the cache.
     """
-    dtype = loading.choice("dtype", _SHORT.get(dtype, dtype), tuple(DTYPES))
+    dtype = loading.choice("dtype", short(dtype), tuple(DTYPES))
     where = str(loading.pick_device(device))
     baseline, rest = baselines.parse(spec)
     words = baselines.needs(baseline, target) if baseline else []
@@ -150,6 +150,15 @@ def find_pipeline(
         baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
     return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)
+
+
+def short(dtype: str) -> str:
+    """A numerical precision as metadata record it.
+
+    >>> short("float16"), short("fp32")
+    ('fp16', 'fp32')
+    """
+    return _SHORT.get(dtype, dtype)
 
 
 def require_no_model(out: Path) -> None:

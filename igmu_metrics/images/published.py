@@ -160,7 +160,10 @@ def require_trust(parts: Sequence[Part], trusted: bool) -> None:
     """
     for part in parts:
         if part.kind == CODE and not trusted:
-            raise InputError(f"{part.path} is code that would run on this machine. Review it, then use --trust-code.")
+            raise InputError(
+                f"{part.path} is code that would run on this machine. Review it, then use 'igmu generate --trust-code' "
+                "or 'igmu run --trust-code'."
+            )
 
 
 def put_onto(pipe: Any, parts: Sequence[Part], folder: Path) -> Any:
@@ -425,8 +428,8 @@ def require_named(parts: Sequence[Part], prompts: Sequence[str]) -> None:
         if part.kind == "embedding" and (token := _learned(part.path)[0]).casefold() not in everything:
             raise InputError(
                 f"{part.name} has no effect, because none of the prompts ({len(prompts)}) contains its token "
-                f"{token!r}. Replace the concept's name with the token by using --pipeline FILE.py:FUNCTION, or leave "
-                "the embedding out."
+                f"{token!r}. Replace the concept's name with the token by using a pipeline ('igmu generate --pipeline "
+                "FILE.py:FUNCTION'), or leave the embedding out."
             )
 
 

@@ -151,7 +151,7 @@ def table_of(folder: Path, ids: Iterable[str]) -> Path | None:
             f"{folder} contains {len(ours)} tables for these rows. Specify the folder of one of them ({listed})."
         )
     raise MetadataError(
-        f"{folder} contains no table for these rows, only for others ({listed}). Check --config and the corpus."
+        f"{folder} contains no table for these rows, only for others ({listed}). Check the config and the corpus."
     )
 
 
@@ -325,11 +325,11 @@ def seen(
     if "lpips" in tools:
         name = tools["lpips"]["lpips"]
         raise UnsupportedError(
-            f"{where}: {name} compares images, but a reference table contains none. Leave --lpips out, {images}."
+            f"{where}: {name} compares images, but a reference table contains none. Leave lpips out, {images}."
         )
     if told["blank"] != blank:
         raise UnsupportedError(
-            f"{where} was recorded with --blank {told['blank']}, not {blank}. Use --blank {told['blank']}, {images}."
+            f"{where} was recorded with blank {told['blank']}, not {blank}. Set blank to {told['blank']}, {images}."
         )
     known = [role for role in there if role.partition("@")[0] == "detector"]
     own: dict[str, Any] = {}

@@ -115,6 +115,6 @@ def taken(given: str | None, found: Looks | None) -> Looks | None:
     if found is not None and asked.planned < found.planned:
         raise InputError(
             f"looks is {given!r}, but the images belong to a run with {found.planned} planned checks ({SOURCE}), so "
-            f"the intervals would be too narrow. Leave --looks out, or use --looks {found}."
+            f"the intervals would be too narrow. Leave looks out, or set it to {found}."
         )
     return asked

@@ -21,7 +21,10 @@ from igmu_data.errors import CorruptImageError
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-NEXT: Final = "Generate or copy it again, or pass --on-error skip to leave it out and count it as failed."
+NEXT: Final = (
+    "Generate or copy it again, or leave it out and count it as failed (--on-error skip of 'igmu score' and "
+    "'igmu train-detector')."
+)
 _ZEROS: Final = 256
 """Bytes of zero in a row that compressed data of a small image never have: 2,048 bits that all carry nothing."""
 _AHEAD: Final = 8  # bytes that libjpeg reads before it needs them

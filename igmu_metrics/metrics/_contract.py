@@ -100,7 +100,7 @@ def absent(lost: Collection[str], roles: Collection[str]) -> tuple[str, str]:
     if options:
         return why, f"Set {' and '.join(f'--{one}' for one in options)}."
     if any(role_of(name) in ("clip", "align") for name in lost):
-        return why, "Use images whose prompts are known (for --layout flat: --prompt)."
+        return why, "Use images whose prompts are known (for the layout flat: 'igmu score --prompt')."
     return why, "Leave the metric out, or use images for which these columns exist."
 
 

@@ -236,6 +236,12 @@ def _own(plan: Plan, out: Path) -> dict[Path, str]:
     return {out / CONCEPTS / f"{n}.toml": read_text(path) for n, path in own_files().items() if n in names}
 
 
+def run_of(card: Path) -> Path | None:
+    """The folder of the run whose scorecards include a file; None for a file elsewhere."""
+    out = card.parent.parent
+    return out if card.parent.name == CARDS and (out / PLAN).is_file() else None
+
+
 def concepts_of(out: Path) -> Path | None:
     """The folder of the user's own concepts in a run's folder, unless others are requested."""
     folder = out / CONCEPTS
@@ -429,17 +435,17 @@ def images_of(card: Path, model: str, config: str) -> tuple[Path, Path] | None:
         config: config according to the card.
 
     Raises:
-        InputError: the card is in the folder of a run that has no images for this model and config.
+        MetadataError: the card is in the folder of a run that has no images for this model and config.
     """
-    out = card.parent.parent
-    if card.parent.name != CARDS or not (out / PLAN).is_file():
+    out = run_of(card)
+    if out is None:
         return None
     for folder in (out / IMAGES).glob("*/*"):
         if (folder.name, folder.parent.name) == (model, config):
             return folder, folder.parent / ORIGINAL
-    raise InputError(
-        f"{card} is in the folder of a run, but {out / IMAGES} contains no images of {model!r} for {config}. Restore "
-        "the images, or copy the scorecard out of this folder to check only the scorecard."
+    raise MetadataError(
+        f"{out / IMAGES} contains no images of {model!r} for {config}. Restore the images, or copy the scorecard out "
+        "of the run's folder to check only the scorecard."
     )
 
 

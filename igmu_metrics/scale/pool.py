@@ -108,8 +108,8 @@ def spread(
                 if deaths[at] == _TRIES:
                     raise ClusterError(
                         f"part {tasks[at]} failed, because two workers died while processing it. Finished parts are "
-                        "kept. See Ray's logs; if memory ran out, use fewer --workers, a smaller --batch-size or a "
-                        "lower-precision --dtype."
+                        "kept. See Ray's logs; if memory ran out, use fewer --workers, a smaller --batch-size or, "
+                        "to generate images, a lower precision ('igmu generate --dtype')."
                     ) from error
                 waiting.appendleft(at)
                 continue

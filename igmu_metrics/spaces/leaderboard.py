@@ -16,7 +16,7 @@ from igmu_data.numerals import counted
 from igmu_metrics.report.leaderboard import alike, read_folder, render
 from igmu_metrics.spaces.sampling import SAMPLE, resampled
 from igmu_metrics.verdict.recompute import determined, notes, shortly
-from igmu_metrics.verdict.verify import verify
+from igmu_metrics.verdict.verify import examined
 
 if TYPE_CHECKING:
     from igmu_metrics.scorecard import Scorecard
@@ -158,10 +158,10 @@ def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[st
     if path is None:
         return "Choose a scorecard first.", "", ""
     try:
-        card, problems = verify(Path(path))
+        card, problems, found = examined(Path(path))
     except IgmuError as error:
         return visible(f"Refused. {error}", lines=True), "", ""
-    if card is None or problems:
+    if card is None or problems or found is None:
         first = "Refused, because the scorecard is not consistent:"
         return visible("\n".join([first, *map(str, problems)]), lines=True), "", ""
     if card.model == card.original_model:
@@ -174,7 +174,7 @@ def _checked(path: str | None, cards: Sequence[Scorecard], day: str) -> tuple[st
     if any(other is not card and other.model == card.model for other in table):
         where = "instead of its current scorecard, which becomes part of its history if its file name has a date"
     told = "".join(f"Note: {note}.\n" for note in notes(card))
-    known, rest = determined(card)
+    known, rest = determined(card, found)
     told += f"Not recomputed from its lines: {shortly(rest, known)}. This requires the images.\n" * bool(rest)
     said = (
         f"The scorecard is consistent ({counted(len(card.scores), 'score')} of "

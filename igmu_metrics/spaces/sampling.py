@@ -15,17 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from igmu_data import __version__
 from igmu_data.errors import IgmuError, InputError
 from igmu_data.media import visible
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.contract import Setting
-from igmu_metrics.evaluation import Evaluation, both
-from igmu_metrics.generations import Generations
-from igmu_metrics.images.layouts import Model
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.verify import Problem, verify
-from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_unlike
+from igmu_metrics.verdict.verify_images import evaluation_of, images_unlike, lines_again, lines_unlike
 
 SAMPLE: Final = 25
 MOST_FILES: Final = 50_000
@@ -88,32 +84,14 @@ def compared(card: Scorecard, images: Path, originals: Path, *, n: int = SAMPLE)
                 f"{name} {given!r} cannot be used here. Run 'igmu verify' with the images on another machine."
             )
     whole = evaluation_of(card, {"device": "cpu"})
-    if problems := list(images_unlike(card, whole, images, originals)):
+    if problems := images_unlike(card, whole, images, originals).problems:
         return 0, problems
     keys = card.generations.keys
     places = sorted(random.SystemRandom().sample(range(len(keys)), min(n, len(keys))))
     sample = card.generations.where(places)
     chosen = evaluation_of(card, {"device": "cpu"}, only=sample.keys)
-    found, signed = _seen(chosen, originals, images)
+    found, signed = lines_again(chosen, images, originals)
     return len(places), [*lines_unlike(sample, found), *_signed(card, signed)]
-
-
-def _seen(evaluation: Evaluation, originals: Path, images: Path) -> tuple[Generations, dict[str, Setting]]:
-    """The lines of a sample, and the common fields of signatures. Scores are not computed, because a sample may have
-    different numbers of seeds per prompt.
-    """
-    before, after = evaluation.found(Model("original", originals), [Model("unlearned", images)])
-    with evaluation.opened() as tools:
-        first = evaluation.measured(before, tools, "original")
-        second = evaluation.measured(after, tools, "unlearned", original=first)
-        table, _ = both(first, second, tools, skip=evaluation.on_error == "skip")
-        signed: dict[str, Setting] = {"config": evaluation.config, "on_error": evaluation.on_error, "igmu": __version__}
-        signed |= {
-            field: value for field, value in evaluation.signed(table, evaluation.rows()).items() if field != "images"
-        }
-        for role, info in tools:
-            signed |= info.signature(role)
-    return table, signed
 
 
 def _signed(card: Scorecard, signed: Mapping[str, Setting]) -> Iterator[Problem]:

@@ -253,7 +253,8 @@ def _value(card: Scorecard) -> float:
     if figure is None or figure.value is None:
         why = f" ({figure.reason})" if figure is not None and figure.reason else ""
         raise InputError(
-            f"the scorecard of {card.model} on {card.config} has no forget score{why}. Score again with --clip."
+            f"the scorecard of {card.model} on {card.config} has no forget score{why}. Score again with 'igmu score "
+            "--clip'."
         )
     return figure.value
 

@@ -83,18 +83,18 @@ def scores(card: Scorecard) -> dict[str, Score]:
     return out
 
 
-def determined(card: Scorecard) -> tuple[list[str], list[str]]:
+def determined(card: Scorecard, found: Mapping[str, Score]) -> tuple[list[str], list[str]]:
     """The scores that the lines of the card determine, and the rest, which needs the images.
 
     A score of which only some metrics are determined is in both lists, followed by the metrics in parentheses.
 
-    Raises:
-        InputError: as of `scores`.
+    Args:
+        card: the card.
+        found: its `scores`.
     """
     known, rest = [], []
-    found = figures(card)
     for name, entry in card.scores.items():
-        again = found.get(name, {})
+        again = found[name].figures if name in found else {}
         told = [key for key in entry.figures if key in again]
         lost = [key for key in entry.figures if key not in again]
         lost += [

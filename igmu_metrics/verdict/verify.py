@@ -12,11 +12,11 @@ All commands read cards with `read_all`, so that no value of an inconsistent car
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,7 +24,7 @@ from igmu_data.errors import IgmuError, VerificationError
 from igmu_data.load import digest
 from igmu_data.numerals import counted
 from igmu_metrics import registry, scorecard
-from igmu_metrics.contract import PARTS, Estimate
+from igmu_metrics.contract import PARTS, Estimate, Score
 from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
 from igmu_metrics.scorecard import CHANGED, Figure, Scorecard, ScoreEntry, converted, inputs_sha256
 from igmu_metrics.verdict import recompute
@@ -60,11 +60,22 @@ class Problem:
         return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
-def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
-    """Check a card's file.
+class Examined(NamedTuple):
+    """What a card's file shows without images.
 
-    Returns:
-        The card, or None if it cannot be read as one; and what is wrong with it.
+    Args:
+        card: the card, or None if the file cannot be read as one.
+        problems: what is wrong with it.
+        found: the scores recomputed from its lines; None if they cannot be recomputed, which is one of the problems.
+    """
+
+    card: Scorecard | None
+    problems: list[Problem]
+    found: Mapping[str, Score] | None
+
+
+def examined(path: Path) -> Examined:
+    """Check a card's file.
 
     Raises:
         MetadataError: the file is not there, or not JSON within limits.
@@ -74,9 +85,20 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
     try:
         card = Scorecard.model_validate(converted(data))
     except ValidationError as error:
-        return None, problems + [Problem(*found) for found in scorecard.problems(error)[:_SHOWN]]
-    for check in (_lines, _coverage, _signatures, _ranges, _shares, _composite, _again):
+        return Examined(None, problems + [Problem(*wrong) for wrong in scorecard.problems(error)[:_SHOWN]], None)
+    for check in (_lines, _coverage, _signatures, _ranges, _shares, _composite):
         problems += check(card)
+    try:
+        found = recompute.scores(card)
+    except IgmuError as error:
+        problems.append(Problem("generations", f"the scores cannot be recomputed from these lines: {error}"))
+        return Examined(card, problems, None)
+    return Examined(card, [*problems, *_again(card, found)], found)
+
+
+def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
+    """The card and the problems of `examined`, which raises the same errors."""
+    card, problems, _ = examined(path)
     return card, problems
 
 
@@ -261,13 +283,8 @@ def _composite(card: Scorecard) -> Iterator[Problem]:
         yield Problem(f"scores.{recompute.FORGET}.value", f"{entry.value} is not the harmonic mean of the aspects")
 
 
-def _again(card: Scorecard) -> Iterator[Problem]:
-    """The scores recomputed from the lines; there must be no others."""
-    try:
-        found = recompute.scores(card)
-    except IgmuError as error:
-        yield Problem("generations", f"the scores cannot be recomputed from these lines: {error}")
-        return
+def _again(card: Scorecard, found: Mapping[str, Score]) -> Iterator[Problem]:
+    """The scores against those recomputed from the lines; there must be no others."""
     for name, score in found.items():
         figures, signature = card.scores[name].figures, card.scores[name].signature
         if name != recompute.FORGET:  # its settings also depend on features

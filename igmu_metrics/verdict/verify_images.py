@@ -1,24 +1,36 @@
 """Checks a scorecard against its images: are they the scored ones, are they complete, and do they give the same card?
 
 Conventions: the card is made again as its provenance says, without the cache, and compared completely: every line,
-score, metric and field of the signatures, in both directions. Not checked is what cannot be seen from images: the names
-of the models, who generated the images with what, and on which machine they were scored.
+score, metric and field of the signatures, in both directions. If images are missing or were changed, all of them are
+named, and the lines of the others are scored again. Not checked is what cannot be seen from images: who generated them
+with what, and on which machine they were scored (`igmu_metrics.running.belonging` compares the names with a run).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from math import isclose
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from igmu_data.errors import IgmuError, MetadataError
+from igmu_data import __version__
+from igmu_data.errors import (
+    ChecksumError,
+    DuplicateIdError,
+    EmptyInputError,
+    IgmuError,
+    ImageError,
+    MetadataError,
+    UnknownIdError,
+)
 from igmu_data.files import sha256
+from igmu_data.numerals import counted
 from igmu_data.progress import Advance
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate, Signature
-from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.contract import Estimate, Setting, Signature
+from igmu_metrics.evaluation import Evaluation, both
 from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images import reference
 from igmu_metrics.images.layouts import Model, find
@@ -27,23 +39,62 @@ from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.verify import Problem, differences
 
 # Versions, processors and accelerators round differently; a decision that flips is detected by its count.
 TOLERANCE: Final = 1e-4
 # These depend on the names of folders, which users may choose freely.
 _NAMES: Final = frozenset({"model", "original"})
+_SHOWN: Final = 3  # files that a problem names
+# What scoring the images of a part of the lines again shows.
+_SAME: Final = "scoring these images again gave the same values"
+_OTHER: Final = "scoring these images again gave other values"
+_PART: Final = "scores and signatures depend on all images, so they were not compared; restore the images for this"
+# Errors about the folders of a submission, which are problems of its card; others are of this machine.
+OF_FOLDERS: Final = (MetadataError, UnknownIdError, DuplicateIdError, EmptyInputError, ChecksumError, ImageError)
 
 
-def verify_images(
+class Compared(NamedTuple):
+    """A card compared with its images.
+
+    Args:
+        problems: where they differ.
+        whole: whether the whole card was made again; otherwise only the lines whose images are unchanged.
+        notes: what holds for the other lines if images are missing or were changed.
+    """
+
+    problems: list[Problem]
+    whole: bool
+    notes: list[str]
+
+
+class Unlike(NamedTuple):
+    """Images that are not those of a card's lines.
+
+    Args:
+        problems: one per folder and kind, with the number of images and the first of them.
+        keys: the lines that rest on them.
+    """
+
+    problems: list[Problem]
+    keys: frozenset[Key]
+
+
+def verify_images(card: Scorecard, images: Path, original_images: Path, **given: Any) -> list[Problem]:
+    """The problems of `compared`, which has the same arguments and errors."""
+    return compared(card, images, original_images, **given).problems
+
+
+def compared(
     card: Scorecard,
     images: Path,
     original_images: Path,
     *,
     advance: Advance = lambda what, done, total: None,
     **changed: Any,
-) -> Iterator[Problem]:
-    """Compare the hashes of all images and, if they agree, make the card again and compare it completely.
+) -> Compared:
+    """Compare the hashes of all images and make the card again; of changed images, only the lines of the others.
 
     Args:
         card: the card.
@@ -59,12 +110,74 @@ def verify_images(
     evaluation = evaluation_of(card, changed)
     if Looks.of(card) is not None:  # the original may have continued for other models; only this one's images count
         evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
-    other = list(images_unlike(card, evaluation, images, original_images))
-    yield from other
-    if other:
+    other = images_unlike(card, evaluation, images, original_images)
+    if other.problems:
+        rest = card.generations.where([key not in other.keys for key in card.generations.keys])
+        found, notes = list[Problem](), list(_without(card, rest)) if len(rest) else []
+        if len(rest):
+            n = f"{len(rest)} of the {len(card.generations)} lines have the images that were scored"
+            try:
+                again = lines_again(evaluation_of(card, changed, only=rest.keys), images, original_images, advance)
+                found = list(lines_unlike(rest, again[0]))
+                notes = [f"{n}; {_OTHER if found else _SAME}", _PART, *notes]
+            except IgmuError as error:
+                notes = [f"{n}, but these images cannot be scored again: {error}", *notes]
+        return Compared([*other.problems, *found], False, notes)
+    (made,) = evaluation.run(Model("original", original_images), [Model("unlearned", images)], advance)
+    excused = Signature.PLACE_FIELDS if changed.get("bench") is not None else ()
+    return Compared(list(unlike(card, made, excused=excused)), True, [])
+
+
+def lines_again(
+    evaluation: Evaluation,
+    images: Path,
+    original_images: Path,
+    advance: Advance = lambda what, done, total: None,
+) -> tuple[Generations, dict[str, Setting]]:
+    """Some lines of a card scored again, and the common fields of signatures, but no scores.
+
+    Args:
+        evaluation: has `only` these lines. The parts of a card may have different numbers of seeds per prompt, so
+            scores could not be computed from them.
+        images: folder of the unlearned model's images.
+        original_images: folder of the original model's images.
+        advance: called with the progress.
+
+    Raises:
+        IgmuError: the images cannot be scored.
+    """
+    before, after = evaluation.found(Model("original", original_images), [Model("unlearned", images)])
+    with evaluation.opened() as tools:
+        first = evaluation.measured(before, tools, "original", advance)
+        second = evaluation.measured(after, tools, "unlearned", advance, first)
+        table, _ = both(first, second, tools, skip=evaluation.on_error == "skip")
+        signed: dict[str, Setting] = {"config": evaluation.config, "on_error": evaluation.on_error, "igmu": __version__}
+        signed |= {
+            field: value for field, value in evaluation.signed(table, evaluation.rows()).items() if field != "images"
+        }
+        for role, info in tools:
+            signed |= info.signature(role)
+    return table, signed
+
+
+def _without(card: Scorecard, rest: Generations) -> Iterator[str]:
+    """What the main metrics would be without the lines whose images are missing or changed."""
+    try:
+        found = recompute.scores(card.model_copy(update={"generations": rest}))
+    except IgmuError:  # such as a prompt with fewer seeds
         return
-    (again,) = evaluation.run(Model("original", original_images), [Model("unlearned", images)], advance)
-    yield from unlike(card, again, excused=Signature.PLACE_FIELDS if changed.get("bench") is not None else ())
+    changes = []
+    for name, score in found.items():
+        entry = card.scores[name]
+        info = registry.info(entry.name, entry.package)
+        if info is None or info.headline not in score.figures or entry.value is None:
+            continue
+        value = score.figures[info.headline].value
+        if value == value and (now := f"{value:.3f}") != (then := f"{entry.value:.3f}"):
+            part = f" ({name.partition('/')[2]})" if "/" in name else ""
+            changes.append(f"{info.headline}{part} {now} instead of {then}")
+    if changes:
+        yield f"without the lines whose images are missing or were changed: {'; '.join(changes)}"
 
 
 def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collection[Key] | None = None) -> Evaluation:
@@ -191,9 +304,20 @@ def _alike(told: Any, found: Any) -> bool:
     return bool(told == found)
 
 
-def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path) -> list[str]:
-    """What the images cannot confirm: names, and versions that differ from those recorded in the card."""
-    told = ["the names of the models and the origin of the images are not checked"]
+def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path, *, of_run: bool = False) -> list[str]:
+    """What the images cannot confirm: names, and versions that differ from those recorded in the card.
+
+    Args:
+        card: the card.
+        changed: options of `Evaluation` that differ here.
+        original_images: folder of the original's images, or of its table.
+        of_run: whether the card was compared with the run in whose folder it is.
+    """
+    names = "the names of the models and the origin of the images are not checked"
+    if of_run:
+        names = "the names of the models were compared only with the files of the run; which model generated the "
+        names += "images is not checked"
+    told = [names]
     if tables := reference.files(reference.local(original_images)):
         digests = ", ".join(sorted(facts["digest"][:12] for facts in tables.values()))
         told.append(
@@ -210,28 +334,37 @@ def unchecked(card: Scorecard, changed: Mapping[str, Any], original_images: Path
     return told
 
 
-def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Iterator[Problem]:
-    """Lines whose images are missing or differ, by their hashes."""
-    folders = {"": images, ORIGINAL: original_images}
-    tables = {suffix: find(folder, evaluation.layout, evaluation.rows()) for suffix, folder in folders.items()}
-    # A reference table contains no images, so its recorded hashes are used.
-    hashes = {suffix: reference.recorded(table) is not None for suffix, table in tables.items()}
-    found_in = {
-        suffix: dict(zip(table.keys, table["sha256" if hashes[suffix] else "path"], strict=True))
-        for suffix, table in tables.items()
-    }
-    for at, g in enumerate(card.generations.records("id", "seed", "sha256", "sha256" + ORIGINAL)):
-        for suffix, told in (("", g["sha256"]), (ORIGINAL, g["sha256" + ORIGINAL])):
-            path = found_in[suffix].get((g["id"], g["seed"]))
-            where = f"generations.{at}.sha256{suffix}"
-            if path is None:
-                what = f"{folders[suffix]} has no image for row {g['id']!r}, seed {g['seed']}"
-                yield Problem(where, what)
-                continue
-            try:
-                found = str(path) if hashes[suffix] else sha256(path)
-            except OSError as error:
-                raise IgmuError(f"{path} cannot be read ({error.strerror}). Check the file.") from error
-            if told != found:
-                what = f"the image recorded in {folders[suffix]}" if hashes[suffix] else path
-                yield Problem(where, f"{what} is not the image that was scored")
+def images_unlike(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> Unlike:
+    """The lines whose images are missing or differ, by their hashes."""
+    problems, keys = list[Problem](), set[Key]()
+    for where, suffix, folder in (("images", "", images), ("original_images", ORIGINAL, original_images)):
+        table = find(folder, evaluation.layout, evaluation.rows())
+        # A reference table contains no images, so its recorded hashes are used.
+        recorded = reference.recorded(table) is not None
+        there = dict(zip(table.keys, table["sha256" if recorded else "path"], strict=True))
+        named: dict[tuple[str, str], list[str]] = {}
+        for row, seed, told in (tuple(g.values()) for g in card.generations.records("id", "seed", f"sha256{suffix}")):
+            found = there.get((row, seed))
+            if wrong := _wrong(found, told, recorded=recorded):
+                keys.add((row, seed))
+                name = f"row {row!r}, seed {seed}" if found is None or recorded else os.path.relpath(found, folder)
+                named.setdefault(wrong, []).append(name)
+        for (one, several), names in named.items():
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            n = f"{len(names)} of {counted(len(card.generations), 'image')} in {folder}"
+            what = f"{n} {one if len(names) == 1 else several}: {', '.join(names[:_SHOWN])}{more}"
+            problems.append(Problem(where, what))
+    return Unlike(problems, frozenset(keys))
+
+
+def _wrong(found: Any, told: str | None, *, recorded: bool) -> tuple[str, str] | None:
+    """What is wrong with a line's image, said of one and of several; None if it is the image that was scored."""
+    if found is None:
+        return "is missing", "are missing"
+    try:
+        same = told == (str(found) if recorded else sha256(found))
+    except FileNotFoundError:
+        return "is missing", "are missing"
+    except OSError as error:
+        return (f"cannot be read ({error.strerror})",) * 2
+    return None if same else ("is not the image that was scored", "are not the images that were scored")
