@@ -89,7 +89,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file or a PIL image", both=True, published=False),
         "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
-        "generated_with": Column("text", "steps, guidance, size, dtype from metadata", both=True, published=False),
+        "generated_with": Column("text", "steps, guidance, size, scheduler, dtype", both=True, published=False),
         "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
         "looks": Column("text", "latest check of the run that generated the image", published=False),
         "seed_from": Column("text", "how an assumed seed was chosen", both=True, published=False),

@@ -104,16 +104,39 @@ class TestPrograms:
         png(tmp_path / "1.png", parameters=a1111(a, 11))
         found = matching.match(tmp_path, rows)
         record = json.loads(matching.write(tmp_path, found).read_text())
-        given = {k: record[k] for k in ("steps", "guidance_scale", "width", "height", "model", "seed", "prompt")}
+        given = {
+            k: record[k] for k in ("steps", "guidance_scale", "width", "height", "sampler", "model", "seed", "prompt")
+        }
         assert given == {
             "steps": 20,
             "guidance_scale": 7.5,
             "width": 8,
             "height": 8,
+            "sampler": "Euler a",
             "model": "sd14, negative prompt 'blurry, Steps: 3'",
             "seed": 11,
             "prompt": a.prompt,
         }
+
+    def test_every_program_names_its_sampler(self) -> None:
+        told = programs.a1111("a\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, Seed: 1")
+        assert told is not None
+        assert told.settings["sampler"] == "DPM++ 2M Karras"
+        graph = json.loads(comfy("a", 1))
+        graph["3"]["inputs"] |= {"sampler_name": "euler", "scheduler": "normal"}
+        told = programs.comfyui(json.dumps(graph))
+        assert told is not None
+        assert told.settings["sampler"] == "euler normal"
+        del graph["3"]["inputs"]["sampler_name"], graph["3"]["inputs"]["scheduler"]
+        graph["3"]["inputs"] |= {"sampler": ["8", 0], "sigmas": ["9", 0]}
+        graph["8"] = {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "dpmpp_2m"}}
+        graph["9"] = {"class_type": "BasicScheduler", "inputs": {"scheduler": "karras"}}
+        told = programs.comfyui(json.dumps(graph))
+        assert told is not None
+        assert told.settings["sampler"] == "dpmpp_2m karras"
+        told = programs.invokeai(json.dumps({"positive_prompt": "a", "seed": 1, "scheduler": "euler_a"}))
+        assert told is not None
+        assert told.settings["sampler"] == "euler_a"
 
     def test_what_a1111_puts_onto_the_model_is_not_of_the_prompt(self) -> None:
         told = programs.a1111("a church <lora:esd:0.8>, at dawn <lyco:x:1>\nSteps: 20, Seed: 1")

@@ -51,7 +51,8 @@ _LONGEST: Final = 4096  # bytes of a path
 _LEVELS: Final = 3  # folders above an image that are searched for its metadata
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 _OF_MODEL: Final = ("model", "revision", "dtype")
-_OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
+_OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height", "scheduler", "sampler")
+_OFTEN_UNKNOWN: Final = ("scheduler", "sampler")  # scripts and earlier versions of igmu do not record them
 _USUAL: Final = {"dtype": "fp32"}  # said where it is another: images of half precision are others
 # What the table takes from a row of the corpus.
 _OF_ROW: Final = (
@@ -177,15 +178,46 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
 
 def made_with(record: Mapping[str, Any]) -> str:
     """The settings in a metadata record that determine how an image looks."""
-    said = [f"{name} {record[name]}" for name in _OF_IMAGE if name in record]
-    more = [f"{name} {record[name]}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
+    said = [f"{name} {_plain(record[name])}" for name in _OF_IMAGE if name in record]
+    more = [f"{name} {_plain(record[name])}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
     return ", ".join([*said, *more])
+
+
+def _plain(value: Any) -> str:
+    """A value without commas, which separate settings."""
+    return " ".join(str(value).replace(",", " ").split())
 
 
 def settings_of(way: str) -> dict[str, str]:
     """The settings in a text of `made_with`, by name, with those that it leaves out as usual; none if it is empty."""
     found = dict(part.split(" ", 1) for part in way.split(", ") if " " in part)
     return {**found, **{name: found.get(name, usual) for name, usual in _USUAL.items()}} if found else {}
+
+
+def unlike(way: str, other: str) -> dict[str, tuple[str, str]]:
+    """The settings in which two texts of `made_with` differ, with both values; what one does not record is left out.
+
+    >>> unlike("steps 50, scheduler DDIMScheduler", "steps 50.0, dtype fp16")
+    {'dtype': ('fp32', 'fp16')}
+    """
+    mine, theirs = settings_of(way), settings_of(other)
+    return {n: (a, theirs[n]) for n, a in mine.items() if n in theirs and not _equal(a, theirs[n])}
+
+
+def unpairable(way: str, other: str) -> bool:
+    """Whether two images must not be a pair: a setting differs, or only one of them records it.
+
+    Only the scheduler may be missing from one of them.
+    """
+    mine, theirs = settings_of(way), settings_of(other)
+    return bool(unlike(way, other) or (mine.keys() ^ theirs.keys()) - {*_OFTEN_UNKNOWN})
+
+
+def _equal(a: str, b: str) -> bool:
+    try:
+        return a == b or float(a) == float(b)
+    except ValueError:
+        return False
 
 
 def _rounded(record: Mapping[str, Any]) -> Iterator[str]:

@@ -16,13 +16,14 @@ from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
+from igmu_metrics.images.layouts import unpairable
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 _SEEDS = 5  # of a row that a message shows
 
 
 def generated(table: Generations) -> dict[str, str]:
-    """For the signature: steps, guidance, size and precision by the metadata of the unlearned model's images.
+    """For the signature: the settings according to the metadata of the unlearned model's images.
 
     The original's are the same (`require_alike`) or not recorded. Settings that change images only by rounding are
     given for both models and ignored when scores are compared. If prompts differ in a setting (lists that set it row by
@@ -144,6 +145,8 @@ def _unpaired(unlearned: Generations, original: Generations) -> str:
 def require_alike(table: Generations) -> None:
     """Refuse pairs that were generated in different ways according to their metadata.
 
+    The scheduler is compared if both images record it.
+
     Raises:
         MetadataError: with the first such pair and both ways.
     """
@@ -151,13 +154,15 @@ def require_alike(table: Generations) -> None:
     if name not in table or name + ORIGINAL not in table:
         return
     mine, theirs = table[name], table[name + ORIGINAL]
-    unlike = np.flatnonzero((mine != theirs) & (mine != "") & (theirs != ""))
-    if unlike.size:
-        at = int(unlike[0])
+    ways = dict.fromkeys(zip(mine.tolist(), theirs.tolist(), strict=True))  # few, although there are many pairs
+    wrong = {both for both in ways if all(both) and unpairable(*both)}
+    pairs = [at for at, both in enumerate(zip(mine.tolist(), theirs.tolist(), strict=True)) if both in wrong]
+    if pairs:
+        at = pairs[0]
         row, seed = table.keys[at]
         raise MetadataError(
             f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, but the original's image "
-            f"was generated with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
+            f"was generated with {theirs[at]} ({len(pairs)} such pairs). Generate both with the same settings."
         )
 
 

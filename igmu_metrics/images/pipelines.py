@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,7 @@ class Pipeline:
         stored: gives what it stores, read from its files; None where there are none.
         compiled: whether its denoiser is compiled, which rounds otherwise.
         require: refuses prompts and settings of a whole run with which a part of it would change nothing.
+        scheduler: class of its scheduler, as far as this is known before it is loaded; otherwise "".
     """
 
     name: str
@@ -66,6 +67,7 @@ class Pipeline:
     stored: Callable[[], stored.Weights] | None = None
     compiled: bool = False
     require: Callable[[Sequence[str], Sequence[presets.Settings]], None] = lambda prompts, settings: None
+    scheduler: str = ""
 
 
 def find_pipeline(
@@ -149,7 +151,9 @@ def find_pipeline(
         distilled = presets.distilled(folder, replaced)
         baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
-    return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)
+    exchanged = any(part.kind in (published.CODE, "checkpoint") for part in parts)  # perhaps
+    scheduler = "" if exchanged else _scheduler(_index(folder, name))
+    return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require, scheduler)
 
 
 def require_no_model(out: Path) -> None:
@@ -254,6 +258,11 @@ def _index(folder: Path, name: str) -> dict[str, Any]:
             f"{name}: the file {_INDEX} is not valid JSON ({error}). Save or download the model again."
         ) from error
     return index if isinstance(index, dict) else {}
+
+
+def _scheduler(index: Mapping[str, Any]) -> str:
+    told = index.get("scheduler")
+    return str(told[1]) if isinstance(told, list) and len(told) == 2 else ""
 
 
 def _class(folder: Path, name: str) -> Any:

@@ -168,7 +168,8 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         job = Job(config, rows, requests, settings, folders, pipelines, finds, how, reference.path_of(table))
         jobs.append(job)
         if table is not None:
-            reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
+            schedulers = {name: pipeline.scheduler for name, pipeline in pipelines.items()}
+            reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original, schedulers)
         tables.append(table)
     for job, table in zip(jobs, tables, strict=True):
         # Detect early that a detector cannot be loaded or is missing from the reference table, not after hours.
