@@ -194,7 +194,7 @@ def test_a_run_against_a_table_has_the_scheduler_of_the_table() -> None:
     require_alike(table, asked, how, "fp32", "originals", {"esd": "DDIMScheduler", "coded": ""})
     with pytest.raises(InputError, match="generated with the scheduler DDIMScheduler, but esd would use PNDMScheduler"):
         require_alike(table, asked, how, "fp32", "originals", {"esd": "PNDMScheduler"})
-    with pytest.raises(InputError, match="but the models would use .*, dtype fp16"):
+    with pytest.raises(InputError, match=r"but the models would use .*, dtype fp16"):
         require_alike(table, asked, how, "fp16", "originals", {})
 
 
