@@ -15,6 +15,7 @@ file that the metadata lists exists and can be read is checked when it is read.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from igmu_data.errors import (
 )
 from igmu_data.files import here, parse_json, read_text
 from igmu_data.media import shell
-from igmu_data.numerals import whole
+from igmu_data.numerals import no_whole, whole
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
 from igmu_metrics.images import benchmarks, reference, sequential
@@ -376,7 +377,12 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
         raise MetadataError(f"{where}: {line[:40]!r} is not a JSON object. Use the form {{file_name, id, seed}}.")
     if "id" not in record and only_rows:
         return record
-    if isinstance(record.get("seed"), float) and (seed := whole(record["seed"])) is not None:
+    if isinstance(record.get("seed"), float):
+        written = json.loads(line, parse_float=str)["seed"]  # of 6.10492e+08, some digits are not known
+        if (seed := whole(written)) is None:
+            raise MetadataError(
+                f"{where}: seed is {written}, but {no_whole(written)}. Write the seed as a whole number."
+            )
         record["seed"] = seed
     of = "id" if "id" in record or "prompt" not in record else "prompt"
     needed = (("file_name", str), (of, str), ("seed", int))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
+from igmu_data.numerals import rounding
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
@@ -132,9 +133,11 @@ def _unpaired(unlearned: Generations, original: Generations) -> str:
     none = f"none of the unlearned model's {len(unlearned)} images has"
     if common := [row for row in mine if row in theirs]:
         found, expected = (", ".join(map(str, seeds[common[0]][:_SEEDS])) for seeds in (mine, theirs))
+        told = rounding(mine[common[0]], theirs[common[0]])
         return (
             f"{where}{none} a seed of the original's images: row {common[0]!r} has seed {found}, but the original's "
-            f"images have seed {expected}. Generate both with the same seeds, or correct the seeds in the metadata."
+            f"images have seed {expected}{f' ({told})' if told else ''}. Generate both with the same seeds, or correct "
+            "the seeds in the metadata."
         )
     return (
         f"{where}{none} a row of the original's images: it has rows such as {min(mine)!r}, but the original has rows "
