@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, OutputError, WeightsError, nearest
+from igmu_data.media import shell
+from igmu_data.numerals import counted
 from igmu_data.progress import quiet_loading
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.images import baselines, components, presets, published, stored
+from igmu_metrics.images.layouts import METADATA, image_files
 from igmu_metrics.networks import loading
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # as
 _SHORT: Final = {long: short for short, long in DTYPES.items()}
 _COMPILED: Final = ("unet", "transformer")
 _INDEX: Final = "model_index.json"
+_WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _DESCRIBING: Final = (".safetensors", ".json", ".txt", ".model")  # weights, schedules, vocabularies
 _LEFT_OUT: Final = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False}
 _FIXED: Final = {"clean_caption": False}  # of every call, where the class takes it
@@ -207,6 +211,7 @@ def _require_id(name: str) -> None:
 
 def _files(folder: Path) -> list[Path]:
     if not (folder / _INDEX).is_file():
+        _require_no_images(folder)
         raise WeightsError(
             f"{folder} contains no {_INDEX}. Specify a folder written by the save_pretrained method of a diffusers "
             "pipeline."
@@ -218,6 +223,24 @@ def _files(folder: Path) -> list[Path]:
             "safe_serialization=True."
         )
     return found
+
+
+def _require_no_images(folder: Path) -> None:
+    """Refuse a folder of images in the place of a model, and say which commands read images.
+
+    Raises:
+        WeightsError: there are images and no weights.
+    """
+    images = image_files(folder)
+    if not images or any(p.suffix in _WEIGHTS for p in folder.rglob("*")):
+        return
+    listed = (folder / METADATA).is_file()
+    first = "" if listed else f"First run {shell(['igmu', 'match', folder])} --config CONFIG to find their prompts. "
+    raise WeightsError(
+        f"{folder} contains {counted(len(images), 'image')}, but no model. {first}To score existing images, run igmu "
+        f"score --original FOLDER {shell(['--unlearned', folder])} --config CONFIG. To generate images, specify a "
+        "model."
+    )
 
 
 def _download(name: str, revision: str | None, variant: str | None) -> Path:

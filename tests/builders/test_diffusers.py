@@ -509,6 +509,20 @@ class TestFindPipeline:
         with pytest.raises(WeightsError, match="no safetensors"):
             find_pipeline(str(copy))
 
+    def test_a_folder_of_images_is_for_other_commands(self, drawn: Path, tmp_path: Path) -> None:
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", (8, 8)).save(tmp_path / name)
+        with pytest.raises(WeightsError) as told:
+            find_pipeline(str(tmp_path))
+        assert str(told.value).startswith(
+            f"{tmp_path} contains 2 images, but no model. First run igmu match {tmp_path}"
+        )
+        with pytest.raises(WeightsError, match=r"but no model\. To score existing images, run igmu score --original"):
+            find_pipeline(str(drawn))
+        (tmp_path / "unet.pt").touch()  # weights with samples
+        with pytest.raises(WeightsError, match=r"contains no model_index.json"):
+            find_pipeline(str(tmp_path))
+
     def test_pickled_weights_are_not_read(self, model: Path, tmp_path: Path) -> None:
         import shutil
 
