@@ -63,7 +63,7 @@ class Printed:
         high = floor((self.share + self.unit / 2) * self.n)
         if self.successes is not None:
             low, high = max(low, self.successes), min(high, self.successes)
-        return range(max(0, low), max(0, low, min(self.n, high) + 1))
+        return range(max(0, low), min(self.n, high) + 1)
 
     @property
     def telling(self) -> bool:

@@ -154,8 +154,8 @@ def nothing(text: str) -> bool:
 def decimal(text: str) -> str:
     """The digits of a share with a point before the decimals, as a share above 1,000 is impossible.
 
-    >>> decimal("0,95"), decimal(".95"), decimal("95·2"), decimal("95 %")
-    ('0.95', '0.95', '95.2', '95%')
+    >>> decimal("0,95"), decimal(".95"), decimal("95·2%")
+    ('0.95', '0.95', '95.2%')
     """
     text = re.sub(r"\s+%$", "%", plain(text))
     return re.sub(r"^(?=\.[0-9])", "0", re.sub(r"^([0-9]*)[,·]([0-9]+%?)$", r"\1.\2", text))
