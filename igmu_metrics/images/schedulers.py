@@ -12,9 +12,9 @@ import hashlib
 import inspect
 import json
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-_DIGITS = 8
+_DIGITS: Final = 8
 
 
 def described(called: Any) -> str:
@@ -46,4 +46,6 @@ def _one(scheduler: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, default=str)
+    """A setting as text; 1 is 1.0, as files of different programs spell it."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return json.dumps(float(value) if number else value, default=str)
