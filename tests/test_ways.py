@@ -212,6 +212,8 @@ def test_the_signature_says_how_the_models_own_images_were_generated() -> None:
 
     bare = table({})
     assert generated(table({"steps": 16}).paired(bare)[0]) == {"generated": "steps 16"}
+    named = table({"steps": 16, "scheduler": None, "sampler": "DPM++ 2M, Karras"}).paired(bare)[0]
+    assert generated(named) == {"generated": "steps 16, sampler DPM++ 2M Karras"}
     assert generated(bare.paired(table({"steps": 16}))[0]) == {}, "that the original is known says nothing of the model"
     several = table({"steps": 16, "guidance_scale": 3.0}, {"steps": 16, "guidance_scale": 7.5}, {"steps": 16})
     found = generated(several.paired(table({}, {}, {}))[0])["generated"]

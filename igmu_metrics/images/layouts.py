@@ -179,7 +179,8 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
 
 def made_with(record: Mapping[str, Any]) -> str:
     """The settings in a metadata record that determine how an image looks."""
-    said = [f"{name} {_plain(record[name])}" for name in _OF_IMAGE if name in record]
+    unknown = [name for name in _OFTEN_UNKNOWN if not record.get(name)]
+    said = [f"{name} {_plain(record[name])}" for name in _OF_IMAGE if name in record and name not in unknown]
     more = [f"{name} {_plain(record[name])}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
     return ", ".join([*said, *more])
 

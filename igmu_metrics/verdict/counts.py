@@ -170,6 +170,6 @@ def check_table(path: Path) -> Checked:
     if not found:
         raise EmptyInputError(f"{path} contains no numbers. The table must have {FORMAT}")
     shares = [p for p in found if p.percent and p.unit]
-    small = shares and all(p.share <= Fraction(1, 100) and "%" not in p.text for p in shares)
+    small = any(p.share for p in shares) and all(p.share <= Fraction(1, 100) and "%" not in p.text for p in shares)
     doubt = ["all percentages are at most 1. If they are fractions of 1, name their column 'value'"] if small else []
     return Checked(found, unnumbered, [*table.notes, *doubt])
