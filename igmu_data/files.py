@@ -18,14 +18,14 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
 
-from igmu_data.errors import BusyError, ChecksumError, CorpusError, InputError, MetadataError, OutputError
+from igmu_data.errors import BusyError, ChecksumError, CorpusError, IgmuError, InputError, MetadataError, OutputError
 from igmu_data.media import unnameable, visible
 
 if sys.platform != "win32":
@@ -254,6 +254,33 @@ def require_writable(folder: Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}. Choose another --out.") from error
     raise OutputError(f"cannot write to {nearest}: it is not a writable folder. Choose another --out.")
+
+
+def require_own(path: Path, own: Callable[[Path], object]) -> None:
+    """Refuse to replace a file that igmu did not write; an empty file contains nothing to lose.
+
+    Args:
+        path: of the output; there may be nothing yet.
+        own: reads a file of this kind; returns False or raises an `IgmuError` if igmu did not write it.
+
+    Raises:
+        OutputError: there is another file.
+    """
+    try:
+        if not path.exists() or path.is_dir() or (path.is_file() and not path.stat().st_size):
+            return
+        known = not irregular(path) and own(path) is not False
+    except (IgmuError, OSError):
+        known = False
+    if not known:
+        raise OutputError(
+            f"{path} already exists, and igmu did not write this file. Choose another --out, or move the file."
+        )
+
+
+def begins(start: re.Pattern[str]) -> Callable[[Path], bool]:
+    """For `require_own`: whether a text file begins in a certain way."""
+    return lambda path: start.match(read_text(path)) is not None
 
 
 @contextmanager

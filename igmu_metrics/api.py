@@ -97,7 +97,8 @@ def score(
         images, row_ids = inputs.pop("images", ()), inputs.pop("row_ids")
         how |= {"device": device, "on_error": on_error, "batch_size": batch_size, "signature": fields, "looks": looks}
         return score_rows(name, images, row_ids, **how, **inputs)
-    look = taken(looks, of_images(() if (given := inputs.get("images")) is None else given))
+    both = (() if inputs.get(name) is None else inputs[name] for name in ("images", "original_images"))
+    look = taken(looks, *map(of_images, both))
     fields |= look.fields if look else {}
     inputs = present_names(getattr(metric, "rows", None), inputs, stacklevel=3)
     if hasattr(metric, "rows"):
@@ -300,7 +301,7 @@ def score_rows(
     if name == ATTACKS:
         after, before = with_sources(after, before, rows, beside)
     require_pairs(after, before)
-    look = taken(evaluation.looks, of_images(images))
+    look = taken(evaluation.looks, of_images(images), of_images(original_images))
     tools = evaluation.instruments(targets[0])
     before, after = (evaluation.measured(asked(table, targets[0]), tools, name) for table in (before, after))
     table, failures = both(before, after, tools)

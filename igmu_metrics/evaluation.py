@@ -152,7 +152,7 @@ class Evaluation(Settings):
         first = reference.beside(first, others, rows)
         for other in others:
             require_pairs(other, first, skip=self.on_error == "skip")
-            taken(self.looks, of_table(other))  # checked before images are read
+            taken(self.looks, of_table(other), of_table(first))  # checked before images are read
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
@@ -328,7 +328,7 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
-        rows, look = self.rows(), taken(self.looks, of_table(after))
+        rows, look = self.rows(), taken(self.looks, of_table(after), of_table(before))
         signed: Mapping[str, Setting] = {
             "model": model,
             "original": original,

@@ -32,6 +32,7 @@ from igmu_data.errors import (
     OutputError,
 )
 from igmu_data.files import beside
+from igmu_data.numerals import rounding
 from igmu_data.schema import ASIDE
 from igmu_metrics.contract import CROSS, FloatArray, Setting
 
@@ -89,7 +90,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "stripped_prompt": Column("text", "the prompt without the concept", published=False),
         "path": Column("object", "the image: a file or a PIL image", both=True, published=False),
         "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
-        "generated_with": Column("text", "steps, guidance, size, dtype from metadata", both=True, published=False),
+        "generated_with": Column("text", "steps, guidance, size, scheduler, dtype", both=True, published=False),
         "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
         "looks": Column(
             "text", "number of the latest interim check of the run that generated the image", published=False
@@ -252,8 +253,9 @@ class Generations:
             if missing and not skip:
                 row, seed = missing[0]
                 partner = table["path"][one[missing[0]]] if "path" in table else "an image"
-                seeds = [s for of, s in sorted(other) if of == row]
-                has = f"Its images of this row have the seeds {', '.join(map(str, seeds[:5]))}. Use the same for both"
+                seeds, own = ([s for of, s in sorted(keys) if of == row] for keys in (other, one))
+                told = f" ({why})" if (why := rounding(seeds, own)) else ""
+                has = f"Its images of this row have seeds {', '.join(map(str, seeds[:5]))}{told}. Use the same for both"
                 cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate this image"
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, so {partner} cannot be compared "

@@ -175,6 +175,26 @@ def test_flat_folders_pair_by_number_or_by_name(tmp_path: Path) -> None:
             assert Image.open(mine).getpixel((0, 0)) == Image.open(theirs).getpixel((0, 0))
 
 
+def test_the_scheduler_of_a_pair_is_compared_if_both_record_it(
+    drawn: Path, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    folders = [copied(drawn / name, tmp_path / name) for name in ("original", "forgetful")]
+    labelled = replace(evaluation, detector=f"labels:{copied_labels(drawn, tmp_path)}")
+
+    def scheduled(*schedulers: str) -> None:
+        for folder, scheduler in zip(folders, schedulers, strict=True):
+            more = {"scheduler": scheduler} if scheduler else {}
+            kept = [{k: v for k, v in line.items() if k != "scheduler"} for line in read_metadata(folder)]
+            metadata(folder, [{**line, "steps": 50, **more} for line in kept])
+
+    scheduled("", "DDIMScheduler 1234abcd")  # an original of an earlier version
+    signature = card(labelled, *folders).scores["concept_accuracy"].signature
+    assert signature["generated"] == "steps 50, scheduler DDIMScheduler 1234abcd"
+    scheduled("PNDMScheduler", "DDIMScheduler")
+    with pytest.raises(MetadataError, match=r"scheduler DDIMScheduler, but the original's .* scheduler PNDMScheduler"):
+        card(labelled, *folders)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [

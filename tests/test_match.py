@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 from typer.testing import CliRunner
@@ -17,8 +19,10 @@ from igmu_data.schema import Row
 from igmu_metrics.cli import app
 from igmu_metrics.detectors import labels
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.generations import of_records
 from igmu_metrics.images import matching, programs
 from igmu_metrics.images.layouts import find
+from igmu_metrics.images.notes import require_pairs
 from igmu_metrics.images.prompts import normalized
 from igmu_metrics.verdict.counts import check_table
 
@@ -104,16 +108,39 @@ class TestPrograms:
         png(tmp_path / "1.png", parameters=a1111(a, 11))
         found = matching.match(tmp_path, rows)
         record = json.loads(matching.write(tmp_path, found).read_text())
-        given = {k: record[k] for k in ("steps", "guidance_scale", "width", "height", "model", "seed", "prompt")}
+        given = {
+            k: record[k] for k in ("steps", "guidance_scale", "width", "height", "sampler", "model", "seed", "prompt")
+        }
         assert given == {
             "steps": 20,
             "guidance_scale": 7.5,
             "width": 8,
             "height": 8,
+            "sampler": "Euler a",
             "model": "sd14, negative prompt 'blurry, Steps: 3'",
             "seed": 11,
             "prompt": a.prompt,
         }
+
+    def test_every_program_names_its_sampler(self) -> None:
+        told = programs.a1111("a\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, Seed: 1")
+        assert told is not None
+        assert told.settings["sampler"] == "DPM++ 2M Karras"
+        graph = json.loads(comfy("a", 1))
+        graph["3"]["inputs"] |= {"sampler_name": "euler", "scheduler": "normal"}
+        told = programs.comfyui(json.dumps(graph))
+        assert told is not None
+        assert told.settings["sampler"] == "euler normal"
+        del graph["3"]["inputs"]["sampler_name"], graph["3"]["inputs"]["scheduler"]
+        graph["3"]["inputs"] |= {"sampler": ["8", 0], "sigmas": ["9", 0]}
+        graph["8"] = {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "dpmpp_2m"}}
+        graph["9"] = {"class_type": "BasicScheduler", "inputs": {"scheduler": "karras"}}
+        told = programs.comfyui(json.dumps(graph))
+        assert told is not None
+        assert told.settings["sampler"] == "dpmpp_2m karras"
+        told = programs.invokeai(json.dumps({"positive_prompt": "a", "seed": 1, "scheduler": "euler_a"}))
+        assert told is not None
+        assert told.settings["sampler"] == "euler_a"
 
     def test_what_a1111_puts_onto_the_model_is_not_of_the_prompt(self) -> None:
         told = programs.a1111("a church <lora:esd:0.8>, at dawn <lyco:x:1>\nSteps: 20, Seed: 1")
@@ -532,6 +559,92 @@ def test_the_command(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -
     assert f"{tmp_path / 'metadata.jsonl'}: matched 2 of 3 images to prompts of object.church" in " ".join(
         done.output.split()
     )
+
+
+def test_all_bad_folders_are_named_and_the_others_are_matched(
+    bench_folder: Path, rows: dict[str, Row], tmp_path: Path
+) -> None:
+    (a,) = some(rows, 1)
+    png(tmp_path / "good" / "1.png", parameters=a1111(a, 11))
+    png(tmp_path / "other" / "2.png")
+    names = ["missing", "good", "other"]
+    words = ["match", *(str(tmp_path / n) for n in names), "--config", "object.church", "--bench", str(bench_folder)]
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert isinstance(done.exception, MetadataError)
+    first, *each = str(done.exception).splitlines()
+    assert first == "2 of the 3 folders could not be matched:"
+    assert each[0].startswith(f"{tmp_path / 'missing'} is not a folder.")
+    assert each[1].startswith(f"{tmp_path / 'other'}: 0 of 1 image could be matched.")
+    (found,) = json.loads(done.stdout)["result"]["folders"]
+    assert Path(found["file"]) == tmp_path / "good" / "metadata.jsonl"
+    alone = CliRunner().invoke(app, [*words[:1], *words[3:]])  # one bad folder has its own error
+    assert isinstance(alone.exception, EmptyInputError)
+    assert str(alone.exception).startswith(f"{tmp_path / 'other'}: 0 of 1 image")
+
+
+class TestRoundedSeeds:
+    """As pandas, R and spreadsheets write seeds that are stored in few bits or shown with few digits."""
+
+    @pytest.mark.parametrize("written", ["stored", "shortened"])
+    def test_rounded_seeds_are_told_apart_from_other_seeds(
+        self, bench_folder: Path, rows: dict[str, Row], tmp_path: Path, written: str
+    ) -> None:
+        table = ["file,prompt,seed"]
+        for n, row in enumerate(some(rows, 4)):
+            png(tmp_path / f"{n}.png")
+            single = np.float32(row.seeds[0])
+            table.append(f'{n}.png,"{row.prompt}",{f"{float(single)}" if written == "stored" else single}')
+        (tmp_path / "prompts.csv").write_text("\n".join(table))
+        words = ["match", str(tmp_path), "--config", "object.church", "--bench", str(bench_folder)]
+        said = " ".join(CliRunner().invoke(app, words).output.split())
+        assert re.search(r"All of these seeds are rounded: \d+ is \d+ rounded to single precision \(float32\)", said)
+        assert "export the table again with whole numbers" in said
+        (tmp_path / "prompts.csv").write_text("\n".join([*table[:-1], table[-1].rpartition(",")[0] + ",5"]))
+        said = " ".join(CliRunner().invoke(app, [*words, "--replace"]).output.split())
+        assert "are rounded" not in said, "one seed is another one"
+        assert "Generate both models' images with the same seeds" in said
+
+    def test_pairs_say_it(self) -> None:
+        exact, rounded = ([("a", n)] for n in (610491643, 610491648))
+        tables = [of_records([{"id": row, "seed": seed} for row, seed in keys]) for keys in (exact, rounded)]
+        why = r"\(610491648 is 610491643 rounded to single precision \(float32\)\)"
+        with pytest.raises(EmptyInputError, match=why):
+            require_pairs(tables[1], tables[0])
+        with pytest.raises(MetadataError, match=why):
+            tables[0].paired(tables[1])
+
+    @pytest.mark.parametrize(
+        ("seed", "why"),
+        [
+            ("9.93199e+08", "only 6 of its 9 digits are written"),
+            ("1e+09", "only 1 of its 10 digits are written"),
+            ("9007199254740993.0", "may be rounded if they are written with a decimal point"),
+            ("1.5", "it is not a whole number"),
+            ("9.9319862705e+08", "it is not a whole number"),
+        ],
+    )
+    def test_seeds_of_which_digits_are_lost(self, rows: dict[str, Row], tmp_path: Path, seed: str, why: str) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png")
+        line = json.dumps({"file_name": "1.png", "id": a.id, "prompt": a.prompt, "seed": 0}).replace("0}", f"{seed}}}")
+        (tmp_path / "prompts.jsonl").write_text(line)
+        with pytest.raises(MetadataError, match=why):
+            matching.match(tmp_path, rows)
+        (tmp_path / "prompts.jsonl").unlink()
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n1.png,"{a.prompt}",{seed}')
+        with pytest.raises(MetadataError, match=why):
+            matching.match(tmp_path, rows)
+        (tmp_path / "metadata.jsonl").write_text(line)
+        with pytest.raises(MetadataError, match=why):
+            find(tmp_path, "metadata", rows)
+
+    def test_scientific_notation_with_all_digits(self, rows: dict[str, Row], tmp_path: Path) -> None:
+        (a,) = some(rows, 1)
+        png(tmp_path / "1.png")
+        (tmp_path / "prompts.csv").write_text(f'file,prompt,seed\n1.png,"{a.prompt}",9.931986270e+08')
+        assert matched(tmp_path, rows)["1.png"] == (a.id, 993198627)
+        (tmp_path / "metadata.jsonl").write_text(f'{{"file_name": "1.png", "id": "{a.id}", "seed": 9.931986270e+08}}')
+        assert find(tmp_path, "metadata", rows).keys == [(a.id, 993198627)]
 
 
 def test_a_folder_of_which_most_is_left_out(bench_folder: Path, rows: dict[str, Row], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,12 @@ class TestPrecedence:
         with pytest.raises(InputError, match=message):
             settled_alike([ASKED], {"original": one, "mine": other}, "church")
         assert settled_alike([ASKED], {"a": one, "b": other}, steps=4, guidance_scale=0.0)
+        ddim, pndm = replace(one, scheduler="DDIMScheduler"), replace(one, scheduler="PNDMScheduler")
+        assert settled_alike([ASKED], {"original": ddim, "mine": one, "alike": ddim})
+        with pytest.raises(
+            InputError, match=r"church: mine would .* PNDMScheduler, whereas original would use DDIMSch"
+        ):
+            settled_alike([ASKED], {"original": ddim, "mine": pndm}, "church")
 
 
 class TestGenerating:

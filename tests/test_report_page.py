@@ -297,8 +297,8 @@ def test_many_images_lie_in_a_folder_beside_the_page(root: Path, cards: list[Sco
     out = tmp_path / "some report.html"
     shown = sections(cards, images=root / "drawn")
     (tmp_path / "some report-images").mkdir()
-    for name in ("00099.js", "mine.js"):
-        (tmp_path / "some report-images" / name).write_text("x", encoding="utf-8")
+    for name, text in (("00099.js", 'igmu.take("x", 99, []);'), ("mine.js", "x")):
+        (tmp_path / "some report-images" / name).write_text(text, encoding="utf-8")
     said = page.write(out, *shown, beside=True)
     text = out.read_text(encoding="utf-8")
     files = sorted(p.name for p in (tmp_path / "some report-images").iterdir())

@@ -85,7 +85,7 @@ def by_shards(drawn: Path, out: Path, **given: str) -> Scorecard:
     for i in (1, 2):
         igmu(*command(drawn, "--shard", f"{i}/2", "--out", out / "tables", *more))
     told = igmu("merge", out / "tables", "--out", out / "cards")
-    assert ("read from" in told) is ((drawn / "esd" / FILE).exists() and not given)
+    assert ("read from" in told) is (any((drawn / m / FILE).exists() for m in ("esd", "original")) and not given)
     return read_card(next((out / "cards").glob("esd*.json")))
 
 
@@ -156,6 +156,25 @@ def test_scores_of_single_images_do_too(way: Callable[..., Score], plain: Path, 
     assert FILE not in given.notes[-1]
     with pytest.raises(InputError, match="11 planned checks"):
         way(checked, looks="1/1")
+
+
+def test_a_copy_without_its_record_has_that_of_the_original(plain: Path, tmp_path: Path) -> None:
+    drawn = shutil.copytree(plain, tmp_path / "drawn")
+    record(drawn / "original", LOOK)
+    for n, found in enumerate((by_evaluation(drawn, tmp_path), by_shards(drawn, tmp_path / "shards"))):
+        assert Looks.of(found) == LOOK, n
+        assert found.notes[-1].endswith(f"read from {FILE} in the folder of the original's images.")
+    assert Looks.signed(by_rows(drawn).signature.fields) == LOOK
+    with pytest.raises(InputError, match=r"11 planned checks .* the original's images"):
+        by_evaluation(drawn, tmp_path, looks="1/1")
+    record(drawn / "esd", Looks(4, 5))
+    for way in (by_evaluation, by_rows):
+        with pytest.raises(InputError, match=r"contains check 4/5, but .* original's images contains check 10/11:dec"):
+            way(drawn, *([tmp_path] if way is by_evaluation else []))
+    assert Looks.of(by_evaluation(drawn, tmp_path, looks="10/11:decided")) == LOOK
+    (drawn / "esd" / FILE).unlink()
+    record(drawn / "esd", Looks(3, 11, "decided"))  # settled before the others
+    assert Looks.of(by_evaluation(drawn, tmp_path)) == Looks(3, 11, "decided")
 
 
 def test_spaces_do_too(plain: Path, checked: Path) -> None:
@@ -245,7 +264,7 @@ def test_the_longest_plan_counts_and_images_in_memory_say_nothing(tmp_path: Path
         record(tmp_path / name, look)
     assert of_images([tmp_path / "a" / "1.png", str(tmp_path / "b" / "c" / "d" / "2.png"), object()]) == Looks(2, 11)
     assert of_images([object()]) is None
-    assert sequential.taken(None, None) is None
+    assert sequential.taken(None, None, None) is None
 
 
 def test_tables_of_shards_carry_it(checked: Path, tmp_path: Path) -> None:

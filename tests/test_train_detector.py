@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors import safe_open
-from safetensors.torch import load, load_file
+from safetensors.torch import load, load_file, save_file
 from sklearn.metrics import roc_auc_score
 from tiny import tiny_clip
 from typer.testing import CliRunner
@@ -623,7 +623,8 @@ def test_an_interrupt_leaves_nothing_half_written(
     training: HeadTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     out = tmp_path / "x.safetensors"
-    out.write_bytes(b"an older head")
+    head(out)
+    older = out.read_bytes()
     card_path(out).write_text("its card")
     real = Path.write_bytes, Path.write_text
 
@@ -641,10 +642,16 @@ def test_an_interrupt_leaves_nothing_half_written(
     with pytest.raises(KeyboardInterrupt):
         replace(training, steps=1).run(out)
     monkeypatch.undo()
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
-        "x.safetensors": "an older head",
-        "x.card.json": "its card",
-    }
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"x.safetensors": older, "x.card.json": b"its card"}
+
+
+def test_other_networks_are_not_replaced(training: HeadTraining, tmp_path: Path) -> None:
+    out = tmp_path / "model.safetensors"
+    save_file({"weight": torch.ones(3)}, out)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="igmu did not write this file"):
+        replace(training, steps=1).run(out)
+    assert out.read_bytes() == before
 
 
 # --- the laws of the parts ----------------------------------------------------------------------------------------

@@ -414,6 +414,85 @@ def test_tables_that_cannot_be_checked(tmp_path: Path, lines: tuple[str, ...], s
         check_table(table(tmp_path, "value,n"))
 
 
+NO_SHARE = "is not a percentage from 0 to 100"
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        (("model,n,percent", "a,500,95.2"), ["95.2"]),
+        (("", "Method,# images,Value (%)", "a,500,95.2"), ["95.2"]),
+        (("model;n;percent", "a;1 000;95,2"), ["95,2"]),
+        (("model\tN\tPercent", "a\t1'000\t95.2%"), ["95.2%"]),
+        (("model,n,percent", 'a,"1,000","95,2"'), ["95,2"]),
+        (("model,n,value", "a,500.0,.952"), [".952"]),
+        (("model,n,percent", "a,500,**95.2**", r"b,500,\textbf{95.2\%}", "c,500,<b>95.2</b>"), 3 * ["x"]),
+        (("model,n,percent", "a,500,95·2", "b,500,$95.2$"), 2 * ["x"]),
+    ],
+)
+def test_tables_as_people_type_them(tmp_path: Path, lines: tuple[str, ...], texts: list[str]) -> None:
+    found = check_table(table(tmp_path, *lines))
+    assert [len(p.counts) for p in found] == [1] * len(texts)
+    assert {float(p.share) for p in found} == {0.952}
+    assert (found.unnumbered, found.notes) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (("model,n,percent", "a,500,95.2 ± 1.1"), f"{NO_SHARE}. A number with ± is a mean of several measurements"),
+        (("model,n,percent", "a,500,95.2 [93.0; 97.1]"), f"{NO_SHARE}. The cell contains several numbers."),
+        (("model,n,percent", "a,500,95.2*"), f"{NO_SHARE}. Correct it."),
+        (("model,n,value", "a,500,9.5e-1"), "Write the number without an exponent."),
+        (("model,n,value", "a,1.000,0.95"), "n is '1.000'; it must be a whole number .* Write it without a point."),
+        (("model,n,n,value", "a,500,10,0.95"), "the header contains 'n' twice"),
+        (("model,images,prompts,value", "a,500,10,0.95"), "the columns 'images' and 'prompts' could both be 'n'"),
+        (("a,500,0.95", "b,500,0.95"), "has the columns a, 500, 0.95, but not n"),
+        (("model,n,UA", "a,500,0.95"), "The table has the columns model, n, ua, but must have a header"),
+        (("| model | n | value |", "|---|---|---|", "| a | 500 | 0.95 |"), "is a Markdown table. Save it as CSV"),
+        (("model,n,value", "a,500,0,95"), "If its numbers have decimal commas, enclose them in double quotes"),
+        (("model,n,successes", "a,500,0.95"), "successes is '0.95'; it must be a whole number"),
+    ],
+)
+def test_what_has_no_single_meaning_is_refused(tmp_path: Path, lines: tuple[str, ...], says: str) -> None:
+    with pytest.raises(MetadataError, match=says):
+        check_table(table(tmp_path, *lines))
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (("n,value", "100,0.35", "200,0.4"), "no number could be checked. 2 numbers could not be checked"),
+        (("n,value", "10,0.30"), "the only number is possible."),
+        (("n,value", "10,0.30", "20,0.50"), "all 2 numbers are possible."),
+        (("n,value", "10,0.30", "900,0.50"), "the only number that could be checked is possible. 1 number could not"),
+        (("n,value", "10,0.35", "20,0.50"), "1 of 2 numbers is impossible as printed."),
+        (
+            ("n,value", "10,0.35", "900,0.50", "20,0.50"),
+            "1 of 2 numbers that could be checked is impossible as printed.",
+        ),
+        (("n,value", "10,0.35", "9,–", "9,"), "is impossible as printed. 2 lines have no number (lines 3, 4)."),
+        (("n,successes,value", "500,475,0.95"), "the only number is possible."),
+        (
+            ("n,successes,value", "500,475,0.90"),
+            "0.90 is impossible for 475 successes of n = 500; the nearest possible value is 475/500 = 0.95",
+        ),
+        (("n,successes", "400,475"), "475 is impossible for n = 400; the nearest possible value is 400"),
+        (("n,images,value", "10,20,0.30"), "n is read from the column 'n'; the column 'images' is not used."),
+        (
+            ("n,percent", "500,0.2"),
+            "all percentages are at most 1. If they are fractions of 1, name their column 'value'.",
+        ),
+    ],
+)
+def test_the_summary_agrees_with_the_lines(tmp_path: Path, lines: tuple[str, ...], says: str) -> None:
+    done = CliRunner().invoke(app, ["check-table", str(table(tmp_path, *lines))])
+    assert says in " ".join(f"{done.output} {done.exception}".split())
+    assert isinstance(done.exception, VerificationError) is ("impossible" in says)
+    with pytest.raises(EmptyInputError, match="contains no numbers"):
+        check_table(table(tmp_path, "n,value", "500,–"))
+
+
 def test_verify_as_a_user_meets_it(card: Path, tmp_path: Path) -> None:
     runner = CliRunner()
     consistent = runner.invoke(app, ["verify", str(card)]).output

@@ -14,17 +14,21 @@ from test_compare import card
 from test_looks import cards as looked_at
 from typer.testing import CliRunner
 
-from igmu_data.errors import IncomparableError
+from igmu_data.errors import IncomparableError, InputError
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
 from igmu_metrics.cli._common import tell_cards
+from igmu_metrics.generations import of_records
+from igmu_metrics.images.generate import Request
 from igmu_metrics.images.layouts import of_listed, settings_of
 from igmu_metrics.images.notes import generated
+from igmu_metrics.images.presets import Settings
 from igmu_metrics.images.ways import caution, differing
 from igmu_metrics.report import brief, page
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.leaderboard import alike
 from igmu_metrics.report.terminal import forget_scores
+from igmu_metrics.running.original import require_alike
 from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.verdict import export, families, paper
 from igmu_metrics.verdict.alike import same_in_all, unlike
@@ -147,6 +151,13 @@ def test_compare_has_it_in_its_document(cards: dict[str, Scorecard], tmp_path: P
         ("guidance_scale 7", "guidance_scale 7.0", {}),
         ("steps 16", "steps 50", {"steps": ("16", "50")}),
         ("steps 16", "steps 16, dtype fp16", {"dtype": ("fp32", "fp16")}),
+        ("steps 16, scheduler DDIMScheduler", "steps 16", {}),
+        (
+            "steps 16, scheduler DDIMScheduler, dtype fp16",
+            "steps 16, scheduler DDIMScheduler 1234abcd, dtype fp16",
+            {"scheduler": ("DDIMScheduler", "DDIMScheduler 1234abcd")},
+        ),
+        ("sampler DPM++ 2M Karras", "sampler DPM++ 2M", {"sampler": ("DPM++ 2M Karras", "DPM++ 2M")}),
         ("steps 16", "width 64", {}),
         ("", "dtype fp16", {}),
         ("steps 16", "steps 3 values", {"steps": ("16", "3 values")}),
@@ -188,6 +199,17 @@ def test_looks_at_one_protocol_stay_comparable() -> None:
             require_comparable([first, made(second, "steps 50")], ranked=ranked)
 
 
+def test_a_run_against_a_table_has_the_scheduler_of_the_table() -> None:
+    asked, how = [Request("p", 1, "a church")], [Settings(16, 3.0, 64, 64)]
+    way = "steps 16, guidance_scale 3.0, width 64, height 64, scheduler DDIMScheduler 1234abcd"
+    table = of_records([{"id": "p", "seed": 1, "generated_with": way}])
+    require_alike(table, asked, how, "fp32", "originals", {"esd": "DDIMScheduler", "coded": ""})
+    with pytest.raises(InputError, match="generated with the scheduler DDIMScheduler, but esd would use PNDMScheduler"):
+        require_alike(table, asked, how, "fp32", "originals", {"esd": "PNDMScheduler"})
+    with pytest.raises(InputError, match=r"but the models would use .*, dtype fp16"):
+        require_alike(table, asked, how, "fp16", "originals", {})
+
+
 def test_the_signature_says_how_the_models_own_images_were_generated() -> None:
     """Two models of 16 and 50 steps, scored against an original that does not record its own, were signed alike."""
     row = Row.model_construct(id="a", split="forget", prompt="p", stripped_prompt="", attack_family=None)
@@ -202,6 +224,8 @@ def test_the_signature_says_how_the_models_own_images_were_generated() -> None:
 
     bare = table({})
     assert generated(table({"steps": 16}).paired(bare)[0]) == {"generated": "steps 16"}
+    named = table({"steps": 16, "scheduler": None, "sampler": "DPM++ 2M, Karras"}).paired(bare)[0]
+    assert generated(named) == {"generated": "steps 16, sampler DPM++ 2M Karras"}
     assert generated(bare.paired(table({"steps": 16}))[0]) == {}, "that the original is known says nothing of the model"
     several = table({"steps": 16, "guidance_scale": 3.0}, {"steps": 16, "guidance_scale": 7.5}, {"steps": 16})
     found = generated(several.paired(table({}, {}, {}))[0])["generated"]

@@ -110,7 +110,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "looks-fewer-than-there-were",
         "igmu_metrics/images/sequential.py",
-        "if found is not None and asked.planned < found.planned:",
+        "if own is not None and asked.planned < own.planned:",
         "if False:",
         ("tests/test_sequential.py",),
         "--looks 1/1 undoes ten checks",
@@ -122,6 +122,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "            ended = PROMPTS\n",
         _TESTS,
         "a run that --max-images ended says that no prompts are left",
+    ),
+    Mutation(
+        "looks-forgotten-by-a-copy",
+        "igmu_metrics/images/sequential.py",
+        "asked, own = Looks.given(given), found or original",
+        "asked, own = Looks.given(given), found",
+        ("tests/test_sequential.py",),
+        "a copy of the model's images without the record is scored as if it had been checked once",
     ),
     Mutation(
         "looks-undone",

@@ -61,7 +61,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "runs-unlike-the-table",
         "igmu_metrics/running/original.py",
-        "if theirs and mine != theirs:",
+        "if theirs and unpairable(mine, theirs):",
         "if theirs and mine == theirs:",
         _TESTS,
         "a run generates hours of images that cannot be compared with its original",

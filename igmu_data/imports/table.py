@@ -17,7 +17,7 @@ from typing import Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, nearest
 from igmu_data.files import irregular, require_text
-from igmu_data.numerals import whole
+from igmu_data.numerals import no_whole, whole
 from igmu_data.schema import LARGEST_SEED
 
 _SHOWN: Final = 20  # characters of a wrong cell that a message quotes
@@ -48,7 +48,9 @@ class Record:
         self.number(column)
         exact = whole(self.cells[column])
         if exact is None or exact > LARGEST_SEED:
-            raise self._wrong(column, "a whole number in 0..2^32-1, the range of seeds that generators use")
+            wanted = "a whole number in 0..2^32-1, the range of seeds that generators use"
+            power = exact is None and "e" in self.cells[column].casefold()
+            raise self._wrong(column, f"{wanted} ({no_whole(self.cells[column])})" if power else wanted)
         return exact
 
     def number(self, column: str) -> float:

@@ -383,10 +383,9 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
     Raises:
         OutputError: the file contains something other than an earlier card of the same evaluation.
     """
-    from dataclasses import replace
 
     from igmu_data.errors import OutputError
-    from igmu_metrics.images.sequential import SOURCE, without
+    from igmu_metrics.images.sequential import without
     from igmu_metrics.scorecard import replaces, write
     from igmu_metrics.statistics.looks import Looks
 
@@ -394,8 +393,8 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
     for card in cards:
         done.append(card)
         if (look := Looks.of(card)) is not None and not (card.provenance and "looks" in card.provenance.options):
-            told = f"{card.model}: {replace(look, source=SOURCE).sentence()} {without(look)}"
-            sys.stderr.write(f"{visible(told)}\n")
+            told = [note for note in card.notes if note.startswith(look.sentence())]  # and where it was read
+            sys.stderr.write("".join(visible(f"{card.model}: {note} {without(look)}") + "\n" for note in told))
         if (path := place(card)) is not None:
             if path.exists() and (why := replaces(card, path)):
                 raise OutputError(f"{path} would be overwritten, but {why}. Choose another --out.")

@@ -70,9 +70,13 @@ class Table:
 
     Args:
         numbers: all numbers in the table.
+        unnumbered: lines without a number, from 1.
+        notes: notes on how the table was read.
     """
 
     numbers: Sequence[PrintedNumber]
+    unnumbered: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

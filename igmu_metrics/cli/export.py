@@ -38,7 +38,10 @@ def export(
     ] = None,
 ) -> Exported:
     """Export scorecards as Hub evaluation results, model card metadata, LaTeX or CSV."""
+    import re
+
     from igmu_data.errors import InputError
+    from igmu_data.files import begins, require_own
     from igmu_metrics.cli._card_answers import Exported
     from igmu_metrics.scorecard import write_text
     from igmu_metrics.verdict import export as forms
@@ -56,6 +59,7 @@ def export(
     if out is None:
         document(text)
     else:
+        require_own(out, begins(re.compile(re.escape(text.partition("\n")[0]))))
         write_text(out, text)
         say(out)
     return Exported(chosen[0].replace("table", "csv"), out, text)

@@ -29,6 +29,9 @@ def families(
     verbose: Verbose = False,
 ) -> Families:
     """Show attack success rates by attack family, with confidence intervals and optionally a chart."""
+    import re
+
+    from igmu_data.files import begins, require_own
     from igmu_metrics.cli._card_answers import Families
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables
@@ -43,6 +46,7 @@ def families(
     drawn = None if chart is None else draw(read, figure)
     show(*tables(read, every=verbose))
     if chart is not None and drawn is not None:
+        require_own(chart, begins(re.compile('<svg [^>]*class="families"')))
         write_text(chart, drawn)
         say(chart)
     return Families(found, chart)

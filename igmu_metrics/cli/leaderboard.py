@@ -26,9 +26,11 @@ def leaderboard(
     from igmu_data.files import require_writable
     from igmu_metrics.cli._card_answers import Board
     from igmu_metrics.report.leaderboard import read_folder, render
+    from igmu_metrics.report.templates import require_page
     from igmu_metrics.scorecard import write_text
 
     require_writable(out.parent)
+    require_page(out)
     found = read_folder(*cards)
     if not found.cards:
         found.require_all()

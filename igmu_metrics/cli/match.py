@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igmu_data.numerals import counted
+from igmu_data.numerals import counted, rounding
 from igmu_metrics.cli._common import Bench, Config, Revision, named_columns, say
+from igmu_metrics.cli._json import noted
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Matched, MatchedFolder
     from igmu_metrics.images.matching import Matches
 
 _SHOWN = 5
+_FOREIGN = (
+    "Such images can be scored only if the other model's images have the same seeds. Generate both models' images with "
+    "the same seeds."
+)
+_ROUNDED = (
+    "All of these seeds are rounded: {}. If a table rounded the seeds, export the table again with whole numbers, and "
+    "use --replace. If the images were generated with the rounded seeds, they can be scored only if the other model's "
+    "images have the same seeds."
+)
 
 
 def match(
@@ -62,20 +72,31 @@ def match(
     revision: Revision = None,
 ) -> Matched:
     """Find the prompt that each image was generated for, and write the metadata.jsonl that igmu score reads."""
+    from igmu_data.errors import IgmuError, MetadataError
     from igmu_data.load import bench_rows
     from igmu_metrics.cli._other_answers import Matched
     from igmu_metrics.images import matching
 
     named = named_columns(columns)
     rows = bench_rows(config, bench=bench, revision=revision)
-    told = []
+    told, wrong = [], list[IgmuError]()
     for folder in folders:
-        found = matching.match(
-            folder, rows, table=table, columns=named, seeds_in_order=seeds_in_order, allow_missing=allow_missing
-        )
-        path = matching.write(folder, found, replacing=replace, allow_missing=allow_missing)
-        told.append(_say(folder, found, path, config, len(rows)))
-    return Matched(told)
+        try:
+            found = matching.match(
+                folder, rows, table=table, columns=named, seeds_in_order=seeds_in_order, allow_missing=allow_missing
+            )
+            path = matching.write(folder, found, replacing=replace, allow_missing=allow_missing)
+        except IgmuError as error:  # of this folder; the others are matched all the same
+            wrong.append(error)
+        else:
+            told.append(_say(folder, found, path, config, len(rows)))
+    answer = noted(Matched(told))
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        of = f"{len(wrong)} of the {len(folders)} folders could not be matched:"
+        raise MetadataError("\n".join([of, *map(str, wrong)]))
+    return answer
 
 
 def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) -> MatchedFolder:
@@ -100,10 +121,10 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     foreign = [m for m in found if m.row is not None and m.seed not in m.row.seeds]
     if foreign and (row := foreign[0].row) is not None:
         of, own = counted(len(foreign), "image"), ", ".join(map(str, row.seeds))
+        rounded = [rounding([m.seed or 0], m.row.seeds) for m in foreign if m.row is not None]
         say(
             f"note: the corpus does not list the seeds of {of}; for example, seed {foreign[0].seed} of row {row.id} is "
-            f"not among {own}. Such images can be scored only if the other model's images have the same seeds. "
-            "Generate both models' images with the same seeds."
+            f"not among {own}. {_ROUNDED.format(rounded[0]) if all(rounded) else _FOREIGN}"
         )
     unmatched = [Lost(m.path, m.how) for m in lost]
     return MatchedFolder(path, len(found), by, unmatched, found.missing, len(prompts), n_prompts, len(foreign))

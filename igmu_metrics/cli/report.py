@@ -29,7 +29,7 @@ def report(
         Path | None,
         typer.Option(help="Folder of the original model's images or of its reference table, if it is not in --images."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write; an earlier report is replaced.")] = Path("report.html"),
     beside: Annotated[
         bool | None,
         typer.Option(
@@ -65,6 +65,7 @@ def report(
     from igmu_metrics.coverage import by_model, failures
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
+    from igmu_metrics.report.templates import require_page
     from igmu_metrics.verdict.verify import read_all
 
     elsewhere = {}
@@ -85,6 +86,7 @@ def report(
             if value is not None:
                 raise InputError(f"{option_name} {value} requires images. Specify --images or --model-images as well.")
     require_writable(out.parent)
+    require_page(out)
     found = sections(
         read_all(cards),
         images=images,

@@ -105,7 +105,12 @@ def around(pipe: Any, name: str, words: Sequence[str]) -> Any:
         return pipe
     if name == NEGATIVE:
         return partial(_suppressed, pipe, words[0])
-    return lambda *, prompt, **given: pipe(prompt=[strip_concept(p, words) for p in prompt], **given)
+    return partial(_filtered, pipe, words)
+
+
+def _filtered(pipe: Any, words: Sequence[str], *, prompt: Sequence[str], **given: Any) -> Any:
+    """What a pipeline generates without the words."""
+    return pipe(prompt=[strip_concept(p, words) for p in prompt], **given)
 
 
 def _suppressed(pipe: Any, word: str, *, prompt: Sequence[str], **given: Any) -> Any:

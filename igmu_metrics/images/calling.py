@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from igmu_data.errors import InputError, WeightsError
 from igmu_data.numerals import counted
 from igmu_metrics.contract import one_line
+from igmu_metrics.images import schedulers
 from igmu_metrics.networks.machine import device_name, peak_memory, reset_peak_memory
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Caller:
             WeightsError: the pipeline cannot be loaded.
         """
         self._pipe = self._pipe or self._pipeline.load()
+        facts = {"scheduler": told} if (told := schedulers.described(self._pipe)) else {}
         waiting = list(batch)
         while waiting:
             size = self.size(how)
@@ -108,7 +110,7 @@ class Caller:
                 "device": device_name(self._pipeline.device),
                 "settings": str(how),
             }
-            yield images[: len(some)], ({"batch_size": size} if self._accelerated else {}), took
+            yield images[: len(some)], facts | ({"batch_size": size} if self._accelerated else {}), took
             del waiting[: len(some)]
 
     def _halve(self, how: Settings, size: int, error: RuntimeError) -> None:

@@ -155,12 +155,18 @@ def settled_alike(
         InputError: two models would draw unlike, or a part of one would change nothing; or as `settled`.
     """
     (first, one), *others = pipelines.items()
-    wanted = settled(requests, one, **options)
+    wanted, of = settled(requests, one, **options), f"{what}: " if what else ""
     for name, other in others:
+        if one.scheduler and other.scheduler and one.scheduler != other.scheduler:
+            raise InputError(
+                f"{of}{name} would generate images with the scheduler {other.scheduler}, whereas {first} would use "
+                f"{one.scheduler}; these images could not be compared. To use the scheduler of {first} for both, put "
+                "the network of the unlearned model onto it, as in ORIGINAL,unet=FOLDER."
+            )
         for mine, theirs in zip(settled(requests, other, **options), wanted, strict=True):
             if mine != theirs:
                 raise InputError(
-                    f"{what + ': ' if what else ''}{name} would generate images with {mine} ({mine.by}), whereas "
+                    f"{of}{name} would generate images with {mine} ({mine.by}), whereas "
                     f"{first} would use {theirs} ({theirs.by}); these images could not be compared. Set steps, "
                     "guidance scale and size explicitly (--steps, --guidance-scale, --size of 'igmu generate' and "
                     "'igmu run')."

@@ -15,6 +15,7 @@ file that the metadata lists exists and can be read is checked when it is read.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from igmu_data.errors import (
 )
 from igmu_data.files import here, parse_json, read_text
 from igmu_data.media import shell
-from igmu_data.numerals import whole
+from igmu_data.numerals import no_whole, whole
 from igmu_data.schema import SPLITS, Row
 from igmu_metrics.generations import Generations, of_records
 from igmu_metrics.images import benchmarks, reference, sequential
@@ -51,7 +52,8 @@ _LONGEST: Final = 4096  # bytes of a path
 _LEVELS: Final = 3  # folders above an image that are searched for its metadata
 _SHOWN: Final = 60  # characters of a prompt that a message quotes
 _OF_MODEL: Final = ("model", "revision", "dtype")
-_OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height")
+_OF_IMAGE: Final = ("steps", "guidance_scale", "width", "height", "scheduler", "sampler")
+_OFTEN_UNKNOWN: Final = ("scheduler", "sampler")  # scripts and earlier versions of igmu do not record them
 _USUAL: Final = {"dtype": "fp32"}  # said where it is another: images of half precision are others
 # What the table takes from a row of the corpus.
 _OF_ROW: Final = (
@@ -177,15 +179,47 @@ def of_listed(generations: Sequence[tuple[Row, int, Any, Mapping[str, Any], str]
 
 def made_with(record: Mapping[str, Any]) -> str:
     """The settings in a metadata record that determine how an image looks."""
-    said = [f"{name} {record[name]}" for name in _OF_IMAGE if name in record]
-    more = [f"{name} {record[name]}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
+    unknown = [name for name in _OFTEN_UNKNOWN if not record.get(name)]
+    said = [f"{name} {_plain(record[name])}" for name in _OF_IMAGE if name in record and name not in unknown]
+    more = [f"{name} {_plain(record[name])}" for name, usual in _USUAL.items() if record.get(name, usual) != usual]
     return ", ".join([*said, *more])
+
+
+def _plain(value: Any) -> str:
+    """A value without commas, which separate settings."""
+    return " ".join(str(value).replace(",", " ").split())
 
 
 def settings_of(way: str) -> dict[str, str]:
     """The settings in a text of `made_with`, by name, with those that it leaves out as usual; none if it is empty."""
     found = dict(part.split(" ", 1) for part in way.split(", ") if " " in part)
     return {**found, **{name: found.get(name, usual) for name, usual in _USUAL.items()}} if found else {}
+
+
+def unlike(way: str, other: str) -> dict[str, tuple[str, str]]:
+    """The settings in which two texts of `made_with` differ, with both values; what one does not record is left out.
+
+    >>> unlike("steps 50, scheduler DDIMScheduler", "steps 50.0, dtype fp16")
+    {'dtype': ('fp32', 'fp16')}
+    """
+    mine, theirs = settings_of(way), settings_of(other)
+    return {n: (a, theirs[n]) for n, a in mine.items() if n in theirs and not _equal(a, theirs[n])}
+
+
+def unpairable(way: str, other: str) -> bool:
+    """Whether two images must not be a pair: a setting differs, or only one of them records it.
+
+    Only the scheduler may be missing from one of them.
+    """
+    mine, theirs = settings_of(way), settings_of(other)
+    return bool(unlike(way, other) or (mine.keys() ^ theirs.keys()) - {*_OFTEN_UNKNOWN})
+
+
+def _equal(a: str, b: str) -> bool:
+    try:
+        return a == b or float(a) == float(b)
+    except ValueError:
+        return False
 
 
 def _rounded(record: Mapping[str, Any]) -> Iterator[str]:
@@ -302,8 +336,8 @@ def _from_table(path: Path, rows: Mapping[str, Row]) -> Generations:
     table, _ = reference.read(path)
     if lost := sorted({row for row, _ in table.keys} - rows.keys()):
         raise UnknownIdError(
-            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids in total). Check the config and "
-            "the corpus version."
+            f"{path}: no row of this config has the id {lost[0]!r} ({len(lost)} such ids in total). Check the config "
+            "and the corpus version."
         )
     told = of_rows((rows[row], seed, None) for row, seed in table.keys).without("path")
     return Generations({**told.columns, **table.columns}, table.facts)
@@ -346,7 +380,12 @@ def _record(line: str, where: str, *, only_rows: bool) -> dict[str, Any]:
         raise MetadataError(f"{where}: {line[:40]!r} is not a JSON object. Use the form {{file_name, id, seed}}.")
     if "id" not in record and only_rows:
         return record
-    if isinstance(record.get("seed"), float) and (seed := whole(record["seed"])) is not None:
+    if isinstance(record.get("seed"), float):
+        written = json.loads(line, parse_float=str)["seed"]  # of 6.10492e+08, some digits are not known
+        if (seed := whole(written)) is None:
+            raise MetadataError(
+                f"{where}: seed is {written}, but {no_whole(written)}. Write the seed as a whole number."
+            )
         record["seed"] = seed
     of = "id" if "id" in record or "prompt" not in record else "prompt"
     needed = (("file_name", str), (of, str), ("seed", int))

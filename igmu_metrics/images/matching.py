@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputError
 from igmu_data.files import beside, here, owned, read_text, sha256
-from igmu_data.numerals import counted, whole
+from igmu_data.numerals import counted, no_whole, whole
 from igmu_data.schema import Row
 from igmu_metrics.images import programs
 from igmu_metrics.images.layouts import LEFT_OUT, METADATA, SEED_FROM, image_files, real
@@ -225,7 +225,7 @@ def _table(path: Path, folder: Path, named: Mapping[str, str], there: Collection
             lines = io.StringIO(text, newline="")
             records: list[dict[str, Any]] = list(csv.DictReader(lines, strict=True, delimiter=cut))
         else:
-            records = [json.loads(line) for line in text.split("\n") if line.strip()]
+            records = [json.loads(line, parse_float=str) for line in text.split("\n") if line.strip()]
     except (csv.Error, ValueError) as error:
         raise MetadataError(f"{path} cannot be read as a table ({error}). Correct the file.") from error
     if not records or not all(isinstance(r, dict) for r in records):
@@ -254,8 +254,8 @@ def _table(path: Path, folder: Path, named: Mapping[str, str], there: Collection
         given = "" if value is None else str(value).strip()
         if given and whole(given) is None:
             raise MetadataError(
-                f"{path}, record {number}: the seed is {given!r}; it must be a whole number. Correct the seed, or "
-                "export the table again without rounding seeds."
+                f"{path}, record {number}: the seed is {given!r}, but {no_whole(given)}. Correct the seed, or export "
+                "the table again with seeds as whole numbers."
             )
         told = Told(str(record.get(prompt) or ""), whole(given), by=path.name)
         place = _place(folder, str(record.get(file) or ""), there)

@@ -13,16 +13,18 @@ from __future__ import annotations
 import numpy as np
 
 from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
+from igmu_data.numerals import rounding
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
+from igmu_metrics.images.layouts import unpairable
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 _SEEDS = 5  # of a row that a message shows
 
 
 def generated(table: Generations) -> dict[str, str]:
-    """For the signature: steps, guidance, size and precision by the metadata of the unlearned model's images.
+    """For the signature: the settings according to the metadata of the unlearned model's images.
 
     The original's are the same (`require_alike`) or not recorded. Settings that change images only by rounding are
     given for both models and ignored when scores are compared. If prompts differ in a setting (lists that set it row by
@@ -131,9 +133,11 @@ def _unpaired(unlearned: Generations, original: Generations) -> str:
     none = f"none of the unlearned model's {len(unlearned)} images has"
     if common := [row for row in mine if row in theirs]:
         found, expected = (", ".join(map(str, seeds[common[0]][:_SEEDS])) for seeds in (mine, theirs))
+        told = rounding(mine[common[0]], theirs[common[0]])
         return (
             f"{where}{none} a seed of the original's images: row {common[0]!r} has seed {found}, but the original's "
-            f"images have seed {expected}. Generate both with the same seeds, or correct the seeds in the metadata."
+            f"images have seed {expected}{f' ({told})' if told else ''}. Generate both with the same seeds, or correct "
+            "the seeds in the metadata."
         )
     return (
         f"{where}{none} a row of the original's images: it has rows such as {min(mine)!r}, but the original has rows "
@@ -144,6 +148,8 @@ def _unpaired(unlearned: Generations, original: Generations) -> str:
 def require_alike(table: Generations) -> None:
     """Refuse pairs that were generated in different ways according to their metadata.
 
+    The scheduler is compared if both images record it.
+
     Raises:
         MetadataError: with the first such pair and both ways.
     """
@@ -151,13 +157,15 @@ def require_alike(table: Generations) -> None:
     if name not in table or name + ORIGINAL not in table:
         return
     mine, theirs = table[name], table[name + ORIGINAL]
-    unlike = np.flatnonzero((mine != theirs) & (mine != "") & (theirs != ""))
-    if unlike.size:
-        at = int(unlike[0])
+    ways = dict.fromkeys(zip(mine.tolist(), theirs.tolist(), strict=True))  # few, although there are many pairs
+    wrong = {both for both in ways if all(both) and unpairable(*both)}
+    pairs = [at for at, both in enumerate(zip(mine.tolist(), theirs.tolist(), strict=True)) if both in wrong]
+    if pairs:
+        at = pairs[0]
         row, seed = table.keys[at]
         raise MetadataError(
             f"{table['path'][at]}: row {row!r}, seed {seed} was generated with {mine[at]}, but the original's image "
-            f"was generated with {theirs[at]} ({unlike.size} such pairs). Generate both with the same settings."
+            f"was generated with {theirs[at]} ({len(pairs)} such pairs). Generate both with the same settings."
         )
 
 

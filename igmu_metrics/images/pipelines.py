@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from igmu_data.errors import InputError, OutputError, WeightsError, nearest
+from igmu_data.media import shell
+from igmu_data.numerals import counted
 from igmu_data.progress import quiet_loading
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics.images import baselines, components, presets, published, stored
+from igmu_metrics.images.layouts import METADATA, image_files
 from igmu_metrics.networks import loading
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # as
 _SHORT: Final = {long: short for short, long in DTYPES.items()}
 _COMPILED: Final = ("unet", "transformer")
 _INDEX: Final = "model_index.json"
+_WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _DESCRIBING: Final = (".safetensors", ".json", ".txt", ".model")  # weights, schedules, vocabularies
 _LEFT_OUT: Final = {"safety_checker": None, "requires_safety_checker": False, "add_watermarker": False}
 _FIXED: Final = {"clean_caption": False}  # of every call, where the class takes it
@@ -55,6 +59,7 @@ class Pipeline:
         stored: gives what it stores, read from its files; None where there are none.
         compiled: whether its denoiser is compiled, which rounds otherwise.
         require: refuses prompts and settings of a whole run with which a part of it would change nothing.
+        scheduler: class of its scheduler, as far as this is known before it is loaded; otherwise "".
     """
 
     name: str
@@ -66,6 +71,7 @@ class Pipeline:
     stored: Callable[[], stored.Weights] | None = None
     compiled: bool = False
     require: Callable[[Sequence[str], Sequence[presets.Settings]], None] = lambda prompts, settings: None
+    scheduler: str = ""
 
 
 def find_pipeline(
@@ -149,7 +155,9 @@ def find_pipeline(
         distilled = presets.distilled(folder, replaced)
         baselines.require_possible(baseline, _class(folder, name), checker=checker, distilled=distilled)
     title = f"{baseline}:{title}" if baseline else title
-    return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require)
+    exchanged = any(part.kind in (published.CODE, "checkpoint") for part in parts)  # perhaps
+    scheduler = "" if exchanged else _scheduler(_index(folder, name))
+    return Pipeline(title, found, where, dtype, load, preset, kept, compiled, require, scheduler)
 
 
 def short(dtype: str) -> str:
@@ -212,6 +220,7 @@ def _require_id(name: str) -> None:
 
 def _files(folder: Path) -> list[Path]:
     if not (folder / _INDEX).is_file():
+        _require_no_images(folder)
         raise WeightsError(
             f"{folder} contains no {_INDEX}. Specify a folder written by the save_pretrained method of a diffusers "
             "pipeline."
@@ -223,6 +232,24 @@ def _files(folder: Path) -> list[Path]:
             "safe_serialization=True."
         )
     return found
+
+
+def _require_no_images(folder: Path) -> None:
+    """Refuse a folder of images in the place of a model, and say which commands read images.
+
+    Raises:
+        WeightsError: there are images and no weights.
+    """
+    images = image_files(folder)
+    if not images or any(p.suffix in _WEIGHTS for p in folder.rglob("*")):
+        return
+    listed = (folder / METADATA).is_file()
+    first = "" if listed else f"First run {shell(['igmu', 'match', folder])} --config CONFIG to find their prompts. "
+    raise WeightsError(
+        f"{folder} contains {counted(len(images), 'image')}, but no model. {first}To score existing images, run igmu "
+        f"score --original FOLDER {shell(['--unlearned', folder])} --config CONFIG. To generate images, specify a "
+        "model."
+    )
 
 
 def _download(name: str, revision: str | None, variant: str | None) -> Path:
@@ -263,6 +290,11 @@ def _index(folder: Path, name: str) -> dict[str, Any]:
             f"{name}: the file {_INDEX} is not valid JSON ({error}). Save or download the model again."
         ) from error
     return index if isinstance(index, dict) else {}
+
+
+def _scheduler(index: Mapping[str, Any]) -> str:
+    told = index.get("scheduler")
+    return str(told[1]) if isinstance(told, list) and len(told) == 2 else ""
 
 
 def _class(folder: Path, name: str) -> Any:

@@ -69,7 +69,7 @@ class Told:
     Args:
         prompt: the positive prompt, as written.
         seed: of its noise, or None.
-        settings: steps, guidance_scale, width, height and model, as far as they are told.
+        settings: steps, guidance_scale, width, height, sampler and model, as far as they are told.
         by: which program, or where it was found.
         sign: what of the prompt the program reads as emphasis or as a second prompt, "" if nothing.
     """
@@ -161,9 +161,15 @@ def a1111(text: str) -> Told | None:
         "guidance_scale": _number(given.get("CFG scale"), float),
         "width": _number(width, int),
         "height": _number(height, int),
+        "sampler": _sampler(given.get("Sampler"), given.get("Schedule type")),
         "model": _model(given.get("Model"), networks, negative),
     }
     return Told(prompt, _number(given.get("Seed"), int), _present(settings), "A1111", _sign(_A1111_SIGNS, prompt))
+
+
+def _sampler(name: Any, schedule: Any = None) -> str | None:
+    """The sampler, and the schedule of its noise if the program names it separately (`DPM++ 2M Karras`)."""
+    return " ".join(told for told in (name, schedule) if isinstance(told, str) and told) or None
 
 
 def _model(name: Any, networks: Sequence[str] = (), negative: Any = "") -> str | None:
@@ -214,6 +220,10 @@ def comfyui(text: str) -> Told | None:
         "guidance_scale": _number(given.get("cfg"), float),
         "width": _number(size.get("width"), int),
         "height": _number(size.get("height"), int),
+        "sampler": _sampler(
+            given.get("sampler_name", _inputs(nodes, given.get("sampler")).get("sampler_name")),
+            given.get("scheduler", _inputs(nodes, given.get("sigmas")).get("scheduler")),
+        ),
         "model": _model(", ".join(named), loras, ", ".join(sorted(set(_texts(nodes, given.get("negative")))))),
     }
     return Told(prompt, _number(seed, int), _present(settings), "ComfyUI", _sign(_COMFYUI_SIGNS, prompt))
@@ -248,6 +258,7 @@ def invokeai(text: str) -> Told | None:
         "guidance_scale": _number(given.get("cfg_scale"), float),
         "width": _number(given.get("width"), int),
         "height": _number(given.get("height"), int),
+        "sampler": _sampler(given.get("scheduler")),
         "model": _model(_named(given.get("model")), loras, given.get("negative_prompt")),
     }
     seed = _number(given.get("seed"), int)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
+from igmu_data.numerals import rounding
 from igmu_data.schema import Row
 from igmu_data.spelling import same_prompt
 
@@ -40,7 +41,9 @@ class Prompts:
                 fitting = found if len(found) == 1 else [r for r in found if seed in r.seeds]
                 if len(fitting) == 1:
                     return fitting[0], how
-                return None, f"{len(found)} rows have its prompt, but its seed does not distinguish them"
+                told = rounding([seed], [s for r in found for s in r.seeds]) if seed is not None else ""
+                why = f" ({told})" if told else ""
+                return None, f"{len(found)} rows have its prompt, but its seed does not distinguish them{why}"
         return None, f"{NO_ROW}, {short(prompt)}"
 
 

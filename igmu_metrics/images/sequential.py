@@ -3,7 +3,8 @@
 Conventions: at each check, before it scores, `igmu run --until` writes `igmu-looks.json` into the folder of a model's
 images. The file contains the latest check and the number of planned checks, such as `{"taken": "4/11:decided"}`.
 Everything that finds images reads this file: folders (`layouts.find`, whose column `looks`
-also reaches the tables of shards) and single files (`of_images`).
+also reaches the tables of shards) and single files (`of_images`). A run also writes the file into the original's
+folder, so a copy of the model's images without the file is still known to be from such a run (`taken`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ COLUMN: Final = "looks"
 _TAKEN: Final = "taken"
 _LEVELS: Final = 3  # folders above an image that are searched
 SOURCE: Final = f"{FILE} in the folder of the images"
+OF_ORIGINAL: Final = f"{FILE} in the folder of the original's images"
 
 
 def recorded(folder: Path) -> Looks | None:
@@ -98,23 +100,32 @@ def _strictest(found: Iterable[Looks | None]) -> Looks | None:
     return max(known, key=lambda look: (look.planned, look.look), default=None)
 
 
-def taken(given: str | None, found: Looks | None) -> Looks | None:
+def taken(given: str | None, found: Looks | None, original: Looks | None) -> Looks | None:
     """The check for which images are scored: the one that is given, otherwise the recorded one.
 
     Args:
         given: the setting `looks`; None if it is not given.
         found: what is recorded about the images.
+        original: what is recorded about the original's images; it counts if nothing is recorded about the others.
 
     Raises:
-        InputError: fewer checks are given than were planned, so intervals would be too narrow; or not a check.
+        InputError: fewer checks are given than were planned, so intervals would be too narrow; or not a check; or the
+            two records are from different plans.
         OutOfRangeError: a check outside the plan.
     """
-    asked = Looks.given(given)
+    asked, own = Looks.given(given), found or original
+    source = SOURCE if found is not None else OF_ORIGINAL
     if asked is None:
-        return None if found is None else replace(found, source=SOURCE)
-    if found is not None and asked.planned < found.planned:
+        if found is not None and original is not None and found.planned != original.planned:
+            raise InputError(
+                f"{SOURCE} contains check {found}, but {OF_ORIGINAL} contains check {original}, so the images are from "
+                "runs with different plans. Use the original's images of the same run, or set --looks "
+                f"{max(found, original, key=lambda look: look.planned)}."
+            )
+        return None if own is None else replace(own, source=source)
+    if own is not None and asked.planned < own.planned:
         raise InputError(
-            f"looks is {given!r}, but the images belong to a run with {found.planned} planned checks ({SOURCE}), so "
-            f"the intervals would be too narrow. Leave looks out, or set it to {found}."
+            f"looks is {given!r}, but the images belong to a run with {own.planned} planned checks ({source}), so the "
+            f"intervals would be too narrow. Leave looks out, or set it to {own}."
         )
     return asked

@@ -1,8 +1,9 @@
 """Whether the models of several scorecards generated their images with the same settings, as far as this is recorded.
 
-Conventions: the settings are those in the field `generated` of a card's signatures: steps, guidance scale, size and
-precision. A setting that a card does not record is not compared. A setting that differs between the prompts of a card
-is compared only with a card of the same prompts and seeds. `caution` reports both.
+Conventions: the settings are those in the field `generated` of a card's signatures: steps, guidance scale, size,
+scheduler (`igmu_metrics.images.schedulers`) or sampler (the name in a web UI), and precision. A setting that a card
+does not record is not compared. A setting that differs between the prompts of a card is compared only with a card of
+the same prompts and seeds. `caution` reports both.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import combinations
 from typing import Final, Protocol
 
 from igmu_metrics.generations import Generations
-from igmu_metrics.images.layouts import settings_of
+from igmu_metrics.images.layouts import settings_of, unlike
 from igmu_metrics.statistics.looks import Scored
 
 _SEVERAL: Final = re.compile(r"\d+ values")
@@ -37,14 +38,17 @@ class Card(Scored, Protocol):
 
 def settings(card: Card) -> dict[str, str]:
     """How the card's images were generated, by name of the setting; empty if this is not recorded."""
+    return settings_of(_way(card))
+
+
+def _way(card: Card) -> str:
     told = (entry.signature.get("generated") for entry in card.scores.values())
-    return settings_of(str(next(filter(None, told), "")))
+    return str(next(filter(None, told), ""))
 
 
 def differing(first: Card, other: Card) -> dict[str, tuple[str, str]]:
     """The settings in which the images of two cards are known to differ, with both values."""
-    mine, theirs = settings(first), settings(other)
-    found = {n: (a, theirs[n]) for n, a in mine.items() if n in theirs and not _equal(a, theirs[n])}
+    found = unlike(_way(first), _way(other))
     if any(_several(*both) for both in found.values()) and set(first.generations.keys) != set(other.generations.keys):
         return {n: both for n, both in found.items() if not _several(*both)}
     return found
@@ -85,10 +89,3 @@ def conflict(cards: Sequence[Card]) -> str:
 
 def _several(*values: str) -> bool:
     return any(_SEVERAL.fullmatch(value) for value in values)
-
-
-def _equal(a: str, b: str) -> bool:
-    try:
-        return a == b or float(a) == float(b)
-    except ValueError:
-        return False

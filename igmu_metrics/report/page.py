@@ -29,7 +29,7 @@ from igmu_metrics.report.figures.plugins import plugins
 from igmu_metrics.report.grid import MOST_LINES, grid
 from igmu_metrics.report.ground import ground
 from igmu_metrics.report.ranking import before, ranking, shown
-from igmu_metrics.report.templates import filled
+from igmu_metrics.report.templates import filled, require_page
 from igmu_metrics.report.thumbnails import MOST_INSIDE, Gallery, Tick
 from igmu_metrics.report.view import Section, View, anchors, view
 from igmu_metrics.scorecard import Scorecard, write_text
@@ -103,9 +103,10 @@ def write(
         A message that says what was written, and how large it is.
 
     Raises:
-        OutputError: the page cannot be written.
+        OutputError: the page cannot be written, or would replace a file that igmu did not write.
         IgmuError: see `render`.
     """
+    require_page(out)
     gallery = Gallery()
     values = _values(sections, gallery, most_lines)
     n, tick = len(gallery.paths), _tick(gallery, advance)

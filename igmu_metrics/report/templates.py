@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from igmu_data.files import begins, require_own
 from igmu_data.media import slug, visible
 from igmu_metrics.statistics.formatting import between, number
 
@@ -16,6 +19,18 @@ if TYPE_CHECKING:
 def filled(name: str, **values: object) -> str:
     """A template filled with values; a missing value is an error."""
     return _environment().get_template(name).render(values)
+
+
+_PAGE: Final = re.compile(r'<!doctype html>.*<span class="name">igmu</span>', re.DOTALL)
+
+
+def require_page(path: Path) -> None:
+    """Refuse to replace anything but a page of igmu (a report or a leaderboard).
+
+    Raises:
+        OutputError: there is another file.
+    """
+    require_own(path, begins(_PAGE))
 
 
 @cache

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from igmu_data.errors import ChecksumError
+from igmu_data.files import begins, require_own
 from igmu_metrics.images.files import decode_image, read_bytes
 from igmu_metrics.scorecard import write_text
 
@@ -33,6 +34,7 @@ CHUNK: Final = 64  # images per script; a browser parses a script when one of it
 MOST_INSIDE: Final = 4_500  # images of a page in one file: with more, each would get fewer than 3,400 bytes
 _MOST_BESIDE: Final = 5_000  # bytes per image in a folder
 _PART: Final = re.compile(r"\d{5}\.js")
+_CALL: Final = re.compile(r"igmu\.take\(")
 # Longest side, quality, and typical bytes of a photograph, from good to small; the last step has no limit.
 _STEPS: Final = (
     (192, 82, 7600),
@@ -106,9 +108,12 @@ class Gallery:
 
         Raises:
             ImageError, ChecksumError: as in `chunks`.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or contains files of this name that igmu did not write.
         """
         n_bytes, written = 0, set()
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if _PART.fullmatch(path.name):
+                require_own(path, begins(_CALL))
         for at, chunk in enumerate(self.chunks(tick, most=_MOST_BESIDE)):
             text = f"igmu.take({json.dumps(self.key)}, {at}, {json.dumps(chunk)});\n"
             name = f"{at:05}.js"

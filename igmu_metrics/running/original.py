@@ -16,7 +16,7 @@ from igmu_data.schema import Row
 from igmu_metrics.generations import Generations
 from igmu_metrics.images import reference
 from igmu_metrics.images.generate import Request
-from igmu_metrics.images.layouts import find, made_with, settings_of
+from igmu_metrics.images.layouts import find, made_with, settings_of, unpairable
 from igmu_metrics.images.presets import FIELDS, Settings
 from igmu_metrics.scale.originals import copy_beside
 
@@ -52,7 +52,12 @@ def completed(given: Mapping[str, Any], table: Generations | None) -> dict[str, 
 
 
 def require_alike(
-    table: Generations, requests: Sequence[Request], settings: Sequence[Settings], dtype: str, spec: str
+    table: Generations,
+    requests: Sequence[Request],
+    settings: Sequence[Settings],
+    dtype: str,
+    spec: str,
+    schedulers: Mapping[str, str],
 ) -> None:
     """Refuse images that have no partner in the table, before anything is generated.
 
@@ -62,6 +67,7 @@ def require_alike(
         settings: the settings of each request.
         dtype: numerical precision of the models.
         spec: name of the table, for messages.
+        schedulers: class of each model's scheduler, "" if it is not known yet.
 
     Raises:
         InputError: a prompt and seed is not recorded, or images would be generated differently.
@@ -77,10 +83,18 @@ def require_alike(
     if "generated_with" not in table:
         return
     known = dict(zip(table.keys, table["generated_with"].tolist(), strict=True))
+    recorded = {settings_of(way).get("scheduler", "").partition(" ")[0] for way in set(known.values())} - {""}
+    for model, scheduler in schedulers.items():
+        if scheduler and recorded and recorded != {scheduler}:
+            raise InputError(
+                f"{spec}: the original's images were generated with the scheduler {' and '.join(sorted(recorded))}, "
+                f"but {model} would use {scheduler}, and such images cannot be compared. Put the network of the "
+                "unlearned model onto the original model, as in ORIGINAL,unet=FOLDER, or use another original."
+            )
     for request, how in zip(requests, settings, strict=True):
         mine = made_with({name: getattr(how, name) for name in FIELDS} | {"dtype": dtype})
         theirs = known[request.key]
-        if theirs and mine != theirs:
+        if theirs and unpairable(mine, theirs):
             raise InputError(
                 f"{spec}: the original's images were generated with {theirs}, but the models would use {mine} "
                 f"({how.by}; row {request.row_id!r}), and such images cannot be compared. Leave out --steps, "

@@ -40,6 +40,7 @@ from igmu_metrics.images.pipelines import Pipeline, find_pipeline, require_no_mo
 from igmu_metrics.images.presets import Settings
 from igmu_metrics.report import page
 from igmu_metrics.report.folders import sections
+from igmu_metrics.report.templates import require_page
 from igmu_metrics.running import original as reference
 from igmu_metrics.running.foreseen import foreseen, require_labelled
 from igmu_metrics.running.looking import first_look, looked, require_decidable
@@ -133,6 +134,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     """
     checked(plan)
     require_writable(out / CARDS)
+    require_page(out / REPORT)
     require_no_model(out)
     require_alike(plan, out)
     of = {name: plan.scoring.get(name) for name in ("bench", "revision")}
@@ -166,7 +168,8 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         job = Job(config, rows, requests, settings, folders, pipelines, finds, how, reference.path_of(table))
         jobs.append(job)
         if table is not None:
-            reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original)
+            schedulers = {name: pipeline.scheduler for name, pipeline in pipelines.items()}
+            reference.require_alike(table, requests, settings, plan.generation.dtype, plan.original, schedulers)
         tables.append(table)
     for job, table in zip(jobs, tables, strict=True):
         # Detect early that a detector cannot be loaded or is missing from the reference table, not after hours.

@@ -24,6 +24,7 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, draw, requests_for, seeds_note
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
 from igmu_metrics.report import page
+from igmu_metrics.report.templates import require_page
 from igmu_metrics.sandbox.processes import generate
 from igmu_metrics.scorecard import Scorecard, write
 
@@ -103,6 +104,7 @@ def run(
 
     console = Console(stderr=True, highlight=False, markup=False)
     require_writable(out)
+    require_page(out / REPORT)
     packaged.part("detector")  # without models nothing else matters
     with owned(out):
         jobs = []

@@ -19,12 +19,12 @@ import numpy as np
 
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError
-from igmu_data.files import owned, require_writable
+from igmu_data.files import owned, require_own, require_writable
 from igmu_data.progress import Advance
 from igmu_data.strangers import HASH, fingerprint
 from igmu_metrics import scorecard
 from igmu_metrics.contract import BoolArray, FloatArray, Interval
-from igmu_metrics.detectors._calibrated import SHORT, Calibration, Index, Labelled, Rate, described
+from igmu_metrics.detectors._calibrated import SHORT, Calibration, Index, Labelled, Rate, described, read
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.networks.instruments import no_better_than_chance
 from igmu_metrics.networks.observe import observe
@@ -77,6 +77,7 @@ class Calibrating:
         if out.suffix != ".json":
             raise InputError(f"--out {out}: the file name must end in .json. Choose another name.")
         require_writable(out.parent)
+        require_own(out, read)
         with owned(files=[out]):
             found = self._calibrated(advance)
             text = _text(found)

@@ -18,14 +18,14 @@ from typing import Final
 
 from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, InputError, OutOfRangeError, OutputError
-from igmu_data.files import beside, owned, require_writable
+from igmu_data.files import beside, owned, require_own, require_writable
 from igmu_data.progress import Advance
 from igmu_data.schema import LARGEST_SEED
 from igmu_data.spelling import require_spelled
 from igmu_data.taxonomy import SANDBOX
 from igmu_metrics import registry
 from igmu_metrics.contract import BoolArray
-from igmu_metrics.detectors._head_file import HeadFacts, head_bytes
+from igmu_metrics.detectors._head_file import HeadFacts, head_bytes, read_facts
 from igmu_metrics.networks.instruments import Backbone, ErrorRates, InstrumentInfo
 from igmu_metrics.networks.loading import choice
 from igmu_metrics.training import card, fitting
@@ -191,6 +191,7 @@ class HeadTraining:
         if out.is_dir():
             raise OutputError(f"{out} is a folder. Choose another --out.")
         require_writable(out.parent)
+        require_own(out, read_facts)
 
     def _labelled(
         self, opened: Opened, item: taxonomy.Concept

@@ -11,26 +11,22 @@ to the even digit; both are accepted. All arithmetic is exact.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
 from typing import Final
 
 from igmu_data.errors import EmptyInputError, MetadataError
-from igmu_data.files import read_text
-from igmu_data.numerals import counted
+from igmu_metrics.verdict import typed
+from igmu_metrics.verdict.typed import COUNT, LINE, MOST_DIGITS, PERCENT, TRIALS, VALUE, trials
 
-VALUE, PERCENT, COUNT, TRIALS = "value", "percent", "successes", "n"
 FORMAT: Final = (
     "a header and one measurement per line: n (number of images or prompts) and either value (0..1) or percent "
-    "(0..100, with or without %); all other columns, such as model, label the line."
+    "(0..100, with or without %), or successes (a count); all other columns, such as model, label the line."
 )
-MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has generated, and the limit of exact tests
-MOST_DIGITS: Final = 20
 _NUMBER: Final = re.compile(r"\d+(?:\.(?P<decimals>\d*))?")
 
 
@@ -46,6 +42,8 @@ class Printed:
         unit: the value of one unit of the last digit, as a share.
         n: number of trials.
         percent: whether the digits are a percentage.
+        decimals: number of digits after the decimal point.
+        successes: the count that is printed with the share, or in place of a share; None if there is none.
     """
 
     name: str
@@ -55,27 +53,52 @@ class Printed:
     unit: Fraction
     n: int
     percent: bool = False
+    decimals: int = 0
+    successes: int | None = None
 
     @property
     def counts(self) -> range:
         """The numbers of successes that would be printed like this; empty if there are none."""
         low = ceil((self.share - self.unit / 2) * self.n)
         high = floor((self.share + self.unit / 2) * self.n)
+        if self.successes is not None:
+            low, high = max(low, self.successes), min(high, self.successes)
         return range(max(0, low), min(self.n, high) + 1)
 
     @property
     def telling(self) -> bool:
         """Whether there are enough digits for the check to rule out any value."""
-        return self.unit * self.n < 1
+        return self.successes is not None or self.unit * self.n < 1
 
     @property
     def nearest(self) -> tuple[str, ...]:
         """How the nearest numbers of successes would be printed."""
-        at = self.share * self.n
+        if not self.unit:
+            return (str(self.n),)
+        at = self.share * self.n if self.successes is None else Fraction(min(self.successes, self.n))
         around = [k for k in (floor(at), ceil(at)) if 0 <= k <= self.n]
-        decimals = len(self.text.removesuffix("%").strip().partition(".")[2])
         scale = 100 if self.percent else 1
-        return tuple(f"{k}/{self.n} = {scale * k / self.n:.{decimals}f}" for k in dict.fromkeys(around))
+        return tuple(f"{k}/{self.n} = {scale * k / self.n:.{self.decimals}f}" for k in dict.fromkeys(around))
+
+    @property
+    def of(self) -> str:
+        """What the share is a share of, for messages."""
+        counted = self.successes is not None and self.unit
+        return f"{self.successes} successes of n = {self.n}" if counted else f"n = {self.n}"
+
+
+class Checked(list[Printed]):
+    """The numbers of a table.
+
+    Args:
+        found: the numbers.
+        unnumbered: lines without a number.
+        notes: what readers of the result need to know.
+    """
+
+    def __init__(self, found: Iterable[Printed], unnumbered: Sequence[int], notes: Sequence[str]) -> None:
+        super().__init__(found)
+        self.unnumbered, self.notes = unnumbered, notes
 
 
 def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: int = 0) -> Printed:
@@ -87,91 +110,66 @@ def printed(text: str, n: int, *, percent: bool = False, name: str = "", line: i
     >>> list(printed("0.35", 10).counts), list(printed("76.1", 142, percent=True).counts)
     ([], [108])
     """
-    percent = percent or text.strip().endswith("%")
-    digits = text.strip().removesuffix("%").strip()
+    read = typed.decimal(text)
+    percent = percent or read.endswith("%")
+    digits = read.removesuffix("%")
     match = _NUMBER.fullmatch(digits) if len(digits) <= MOST_DIGITS else None
     unit = Fraction(1, 100 if percent else 1)
     share = Fraction(digits) * unit if match else Fraction(-1)
     if match is None or not 0 <= share <= 1:
-        wanted = (
-            "a percentage from 0 to 100. Correct it"
-            if percent
-            else "a fraction from 0 to 1. Correct it, or put percentages into a column 'percent'"
-        )
-        told = text if len(text) <= 40 else f"{text[:40]}…"
-        raise MetadataError(f"line {line}: {told!r} is not {wanted}.")
-    return Printed(name, line, text.strip(), share, unit / 10 ** len(match["decimals"] or ""), n, percent)
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The lines of a CSV file as dictionaries with lower-case column names; `line` is added.
-
-    Raises:
-        MetadataError: it cannot be read, or a line is longer or shorter than the header.
-        EmptyInputError: it has no lines.
-    """
-    text = read_text(path, "Use a CSV file encoded as UTF-8.")
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise MetadataError(f"{path} cannot be read ({error}). Use a CSV file encoded as UTF-8.") from error
-    if len(lines) < 2:
-        raise EmptyInputError(f"{path} contains no lines below the header. The table must have {FORMAT}")
-    header = [cell.strip().lower() for cell in lines[0]]
-    rows = []
-    for number, cells in enumerate(lines[1:], 2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            raise MetadataError(
-                f"{path}, line {number}: the line has {counted(len(cells), 'cell')}, but the header has "
-                f"{counted(len(header), 'column')}. "
-                "Correct the line."
-            )
-        rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)) | {"line": str(number)})
-    return rows
-
-
-def trials(path: Path, row: dict[str, str]) -> int:
-    """The n of a line.
-
-    Raises:
-        MetadataError: it is missing or not a whole number of at least 1.
-    """
-    text = row.get(TRIALS, "")
-    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS or not 1 <= int(text) <= MOST_TRIALS:
+        what = "a percentage from 0 to 100" if percent else "a fraction from 0 to 1"
+        cure = "Correct it" if percent else "Correct it, or put percentages into a column 'percent'"
         told = text if len(text) <= 40 else f"{text[:40]}…"
         raise MetadataError(
-            f"{path}, line {row['line']}: n is {told!r}; it must be a whole number from 1 to {MOST_TRIALS:,}."
+            f"line {line}: {told!r} is not {what}. {(typed.no_share(told) if match is None else '') or cure}."
         )
-    return int(text)
+    decimals = len(match["decimals"] or "")
+    return Printed(name, line, text.strip(), share, unit / 10**decimals, n, percent, decimals)
 
 
-def label(row: dict[str, str]) -> str:
+def label(row: Mapping[str, str]) -> str:
     """The contents of a line's other columns, which label it."""
-    return ", ".join(v for k, v in row.items() if k not in (VALUE, PERCENT, COUNT, TRIALS, "line") and v)
+    return ", ".join(v for k, v in row.items() if k not in (VALUE, PERCENT, COUNT, TRIALS, LINE) and v)
 
 
-def check_table(path: Path) -> list[Printed]:
+def check_table(path: Path) -> Checked:
     """All proportions of a table; those without possible counts are impossible as printed.
 
     Raises:
         MetadataError: columns or cells that are missing or not numbers.
-        EmptyInputError: no lines.
+        EmptyInputError: no lines, or no numbers.
     """
-    found = []
-    for row in read_table(path):
-        given = [c for c in (VALUE, PERCENT) if row.get(c)]
-        if len(given) != 1:
+    table = typed.read(path, FORMAT)
+    typed.require(path, table, (TRIALS,), FORMAT)
+    found, unnumbered = [], []
+    for row in table.rows:
+        given = [c for c in (VALUE, PERCENT) if not typed.nothing(row.get(c, ""))]
+        counted = not typed.nothing(row.get(COUNT, ""))
+        columns = row.keys() & {VALUE, PERCENT, COUNT}
+        if len(given) > 1 or not columns:
             which = "both are" if given else "neither is"
             raise MetadataError(
-                f"{path}, line {row['line']}: either value or percent must be given, but {which}. The table must have "
-                f"{FORMAT}"
+                f"{path}, line {row[LINE]}: either value or percent must be given, but {which}. The table has the "
+                f"columns {', '.join(k for k in row if k != LINE)}, but must have {FORMAT}"
             )
+        if not given and not counted:
+            unnumbered.append(int(row[LINE]))
+            continue
+        n, line = trials(path, row), int(row[LINE])
+        successes = typed.successes(path, row) if counted else None
+        if not given:
+            share = Fraction(successes or 0, n)
+            found.append(Printed(label(row), line, row[COUNT], share, Fraction(0), n, successes=successes))
+            continue
         (column,) = given
-        n, line = trials(path, row), int(row["line"])
         try:
-            found.append(printed(row[column], n, percent=column == PERCENT, name=label(row), line=line))
+            number = printed(row[column], n, percent=column == PERCENT, name=label(row), line=line)
         except MetadataError as error:
             raise MetadataError(f"{path}, {error}") from error
-    return found
+        found.append(replace(number, successes=successes))
+    if not found:
+        raise EmptyInputError(f"{path} contains no numbers. The table must have {FORMAT}")
+    shares = [p for p in found if p.percent and p.unit]
+    small = any(p.share for p in shares) and all(p.share <= Fraction(1, 100) and "%" not in p.text for p in shares)
+    doubt = ["all percentages are at most 1. If they are fractions of 1, name their column 'value'"] if small else []
+    return Checked(found, unnumbered, [*table.notes, *doubt])

@@ -17,8 +17,10 @@ from typing import Final
 from igmu_data.errors import DuplicateIdError, MetadataError
 from igmu_metrics.contract import Interval
 from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
+from igmu_metrics.verdict import typed
 from igmu_metrics.verdict.compare import ALPHA, UNADJUSTED
-from igmu_metrics.verdict.counts import COUNT, MOST_DIGITS, PERCENT, TRIALS, VALUE, printed, read_table, trials
+from igmu_metrics.verdict.counts import printed
+from igmu_metrics.verdict.typed import COUNT, LINE, PERCENT, TRIALS, VALUE, trials
 
 TEST: Final = "fisher"
 ASSUMED: Final = (
@@ -119,8 +121,10 @@ def read_published(path: Path) -> list[Proportion]:
         DuplicateIdError: a model twice in one measure.
     """
     found: dict[tuple[str, str], Proportion] = {}
-    for row in read_table(path):
-        place = f"{path}, line {row['line']}"
+    table = typed.read(path, FORMAT)
+    typed.require(path, table, (TRIALS,), FORMAT)
+    for row in table.rows:
+        place = f"{path}, line {row[LINE]}"
         given = [c for c in (COUNT, VALUE, PERCENT) if row.get(c)]
         if not row.get(MODEL) or len(given) != 1:
             raise MetadataError(
@@ -141,12 +145,12 @@ def _counts(place: str, row: dict[str, str], column: str, n: int) -> tuple[int, 
     """The count, n, and the smallest and largest count that are printed like this."""
     text = row[column]
     if column == COUNT:
-        if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) <= n):
+        if (found := typed.count(text)) is None or found > n:
             told = repr(text[:40])
             raise MetadataError(f"{place}: successes is {told}; it must be a whole number from 0 to {TRIALS} = {n}.")
-        return int(text), n, None
+        return found, n, None
     try:
-        share = printed(text, n, percent=column == PERCENT, line=int(row["line"]))
+        share = printed(text, n, percent=column == PERCENT, line=int(row[LINE]))
     except MetadataError as error:
         raise MetadataError(f"{place}: {error}") from error
     if not share.counts:

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ from igmu_data.taxonomy import concept
 from igmu_metrics.images.generate import Drawing, Request, draw, requests_for
 from igmu_metrics.images.layouts import find
 from igmu_metrics.images.pipelines import Pipeline, find_pipeline
+from igmu_metrics.images.schedulers import described
 
 # Fewer steps than the preset's; guidance and size are the model's business, as in all of the corpus.
 ROWS = [r.model_copy(update={"steps": 2}) for r in itertools.islice(forget_rows(concept("object/church")), 3)]
@@ -188,8 +190,17 @@ class TestMetadata:
             "model": "pipeline",
             "revision": pipeline.revision,
             "dtype": "fp32",
+            "scheduler": described(pipeline.load()),
             "sha256": hashlib.sha256((drawn / f"{row.id}-{row.seeds[1]}.png").read_bytes()).hexdigest(),
         }
+
+    def test_the_scheduler_is_the_one_that_generates(self, pipeline: Pipeline, model: Path) -> None:
+        assert pipeline.scheduler == "DDIMScheduler"
+        told = described(pipeline.load())
+        assert re.fullmatch(r"DDIMScheduler [0-9a-f]{8}", told)
+        assert described(find_pipeline(f"filter:{model}", device="cpu", target="object/church").load()) == told
+        suppressed = find_pipeline(f"negative-prompt:{model}", device="cpu", target="object/church")
+        assert described(suppressed.load()) == told
 
     def test_is_read_by_datasets_and_by_igmu_score(
         self, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -498,6 +509,20 @@ class TestFindPipeline:
             weights.rename(weights.with_suffix(".bin"))
         with pytest.raises(WeightsError, match="no safetensors"):
             find_pipeline(str(copy))
+
+    def test_a_folder_of_images_is_for_other_commands(self, drawn: Path, tmp_path: Path) -> None:
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", (8, 8)).save(tmp_path / name)
+        with pytest.raises(WeightsError) as told:
+            find_pipeline(str(tmp_path))
+        assert str(told.value).startswith(
+            f"{tmp_path} contains 2 images, but no model. First run igmu match {tmp_path}"
+        )
+        with pytest.raises(WeightsError, match=r"but no model\. To score existing images, run igmu score --original"):
+            find_pipeline(str(drawn))
+        (tmp_path / "unet.pt").touch()  # weights with samples
+        with pytest.raises(WeightsError, match=r"contains no model_index.json"):
+            find_pipeline(str(tmp_path))
 
     def test_pickled_weights_are_not_read(self, model: Path, tmp_path: Path) -> None:
         import shutil

@@ -15,7 +15,7 @@ from builders.hubfolder import replaced
 from igmu_data.errors import ClusterError, MetadataError, OutOfRangeError, OutputError
 from igmu_metrics.scale import pool
 from igmu_metrics.settings import Settings
-from igmu_metrics.verdict.counts import MOST_TRIALS
+from igmu_metrics.verdict.typed import MOST_TRIALS
 
 ROOT = Path(__file__).resolve().parents[2]
 C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
