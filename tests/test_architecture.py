@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import socket
@@ -137,12 +138,15 @@ def imported(source: str) -> Iterator[str]:
                 yield submodule if submodule in MODULES else node.module
 
 
-IMPORTS: Graph = {name: frozenset(imported(path.read_text(encoding="utf-8"))) for name, path in MODULES.items()}
+@functools.cache
+def imports() -> Graph:
+    """What every module imports. Not read while tests are collected, which each worker does."""
+    return {name: frozenset(imported(path.read_text(encoding="utf-8"))) for name, path in MODULES.items()}
 
 
 def planted(lines: Mapping[str, str]) -> Graph:
     """What our modules would import if some had these lines too."""
-    return {**IMPORTS, **{name: {*IMPORTS[name], *imported(line)} for name, line in lines.items()}}
+    return {**imports(), **{name: {*imports()[name], *imported(line)} for name, line in lines.items()}}
 
 
 def reached(start: str) -> set[str]:
@@ -150,7 +154,7 @@ def reached(start: str) -> set[str]:
     found: set[str] = set()
     todo = [start]
     while todo:
-        new = {other for other in IMPORTS[todo.pop()] if other in MODULES} - found
+        new = {other for other in imports()[todo.pop()] if other in MODULES} - found
         found |= new
         todo += new
     return found
@@ -217,7 +221,7 @@ def test_every_module_is_in_one_layer() -> None:
 
 
 def test_nothing_imports_upwards() -> None:
-    assert upward(IMPORTS) == []
+    assert upward(imports()) == []
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def test_a_module_in_no_layer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_modules_import_each_other() -> None:
     known = [["igmu_metrics.provenance", "igmu_metrics.scorecard"]]  # TODAY-ONLY: become one
-    assert [circle for circle in circles(IMPORTS) if circle not in known] == []
+    assert [circle for circle in circles(imports()) if circle not in known] == []
 
 
 def test_a_planted_circle_is_found() -> None:
@@ -260,7 +264,7 @@ def test_a_planted_circle_is_found() -> None:
 def test_igmu_data_imports_nothing_that_runs_networks() -> None:
     networks = {"torch", "torchvision", "transformers", "evaluate", "diffusers"}
     wrong = {m: found for m in MODULES if m.startswith("igmu_data")
-             if (found := {i.split(".")[0] for i in IMPORTS[m]} & networks)}  # fmt: skip
+             if (found := {i.split(".")[0] for i in imports()[m]} & networks)}  # fmt: skip
     assert wrong == {}
 
 
@@ -274,11 +278,11 @@ def test_metrics_are_handed_rows(name: str) -> None:
     """A metric imports no detector or backbone, and runs no network."""
     rooms = {m.split(".")[1] for m in reached(name) if m.startswith("igmu_metrics.")}
     assert rooms.isdisjoint({"detectors", "backbones", "images"})
-    assert {i.split(".")[0] for i in IMPORTS[name]}.isdisjoint({"torch", "torchvision", "transformers", "lpips"})
+    assert {i.split(".")[0] for i in imports()[name]}.isdisjoint({"torch", "torchvision", "transformers", "lpips"})
 
 
 def test_nothing_but_its_documentation_imports_the_command_line() -> None:
-    importing = [m for m, found in IMPORTS.items() if "igmu_metrics.cli" in found]
+    importing = [m for m, found in imports().items() if "igmu_metrics.cli" in found]
     assert importing == ["builders.interface", "builders.words"]
 
 
