@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -44,6 +45,12 @@ EVERYWHERE = {"--plugin", "--json", "--concepts"}  # options of every command, b
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
 
 
+@functools.cache
+def igmu() -> Any:
+    """The command line; putting it together takes a tenth of a second, and there are hundreds of commands to try."""
+    return typer.main.get_command(app)
+
+
 def commands(text: str) -> list[list[str]]:
     """The igmu commands in the bash blocks of a page, as words; places to fill in (`…`, `{{example}}`) stay out."""
     lines = (line.strip() for block in FENCE.findall(text) for line in block.replace("\\\n", " ").splitlines())
@@ -65,7 +72,7 @@ def unknown(text: str) -> Iterator[str]:
             if not (name in targets if words[0] == "make" else find_spec(name)):
                 yield code
             continue
-        command: Any = typer.main.get_command(app)
+        command = igmu()
         while hasattr(command, "commands") and len(words) > 1 and not words[1].startswith("-"):
             if words[1] not in command.commands:
                 yield code
@@ -82,7 +89,7 @@ def unknown(text: str) -> Iterator[str]:
 
 def understood(words: list[str]) -> None:
     """Parse a command as the command line would; whatever it does not know is an error."""
-    command: Any = typer.main.get_command(app)
+    command = igmu()
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     assert not hasattr(command, "commands"), f"no such command: {words}"
