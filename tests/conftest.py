@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator
@@ -19,6 +20,23 @@ from igmu_data.taxonomy import all_concepts, concept
 # A busy machine is no defect, and a red run must be repeatable: no time limit per example, the same examples each time.
 hypothesis.settings.register_profile("igmu", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("igmu")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays to the end: searching it for garbage again and again would take seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """At the end of the process all goes in order; libraries complain on stderr of what is left."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -270,7 +270,7 @@ def test_a_copy_is_no_distance_away(estimate) -> None:
         assert (value, *interval) == pytest.approx((0, 0, 0), abs=1e-12)
 
 
-@pytest.mark.parametrize("per_prompt", [1, 4])
+@pytest.mark.parametrize("per_prompt", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_intervals_hold_the_truth_as_often_as_they_say(per_prompt: int) -> None:
     """Two populations a known distance apart, prompts drawn anew each time."""
     rng = np.random.default_rng(5)

@@ -156,7 +156,9 @@ def test_no_row_depends_on_what_else_there_is(corpus_rows: Corpus, name: str, mo
     assert concept_rows(item) == corpus_rows[name]
 
 
-@pytest.mark.parametrize("domain", taxonomy.domains())
+@pytest.mark.parametrize(
+    "domain", [d if d in ("object", "style") else pytest.param(d, marks=pytest.mark.slow) for d in taxonomy.domains()]
+)
 def test_one_more_concept_in_a_domain_changes_no_row(
     corpus_rows: Corpus, domain: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

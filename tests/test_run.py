@@ -247,6 +247,12 @@ def test_made_in_parts_it_is_the_same_run(done: tuple[Path, Result], tmp_path: P
     assert card.efficiency.times.ratio
 
 
+def both_ways(cases: list[tuple[Any, str]]) -> list[Any]:
+    """Each case with a run and with a dry run, which take the same path: by default only one of the latter."""
+    dry = [pytest.param(*case, ("--dry-run",), marks=[pytest.mark.slow] if at else []) for at, case in enumerate(cases)]
+    return [*((*case, ()) for case in cases), *dry]
+
+
 class TestRefused:
     def refused(self, result: Result, *says: str) -> None:
         error = result.exception
@@ -373,23 +379,24 @@ class TestRefused:
         result = igmu(run_file(tmp_path / "run.yaml", **changes), "--out", done[0], "--dry-run")
         assert n in result.output, f"{result.output} {result.exception}"
 
-    @pytest.mark.parametrize("how", [(), ("--dry-run",)])
     @pytest.mark.parametrize(
-        ("scoring", "says"),
-        [
-            ({"detector": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
-            ({"detector": "igmu-head:/no/head.safetensors"}, "head.safetensors"),
-            ({"detector": "labels:/no/labels.csv"}, "labels.csv"),
-            ({"detector": "sandbox", "clip": "/no/such/folder"}, "no folder '/no/such/folder'"),
-            ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
-            ({"detector": "detektor"}, "detektor"),
-            ({"detector": "labels:LABELS:object/cat"}, "cannot detect object/church, only object/cat"),
-            ({"detector": "labels:LABELS:object/church"}, "assigns labels to image files"),
-            ({"detector": "sandbox", "clip": "sandbox", "k": 3}, "k is 3"),
-            ({"detector": "sandbox", "calibration": "/no/c.json"}, "/no/c.json"),
-            ({"detector": "sandbox", "align": "siglip:/no/such/folder"}, "/no/such/folder"),
-            ({"detector": "sandbox", "lpips": "alex?trunk=/no/t.pth"}, "t.pth"),
-        ],
+        ("scoring", "says", "how"),
+        both_ways(
+            [
+                ({"detector": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
+                ({"detector": "igmu-head:/no/head.safetensors"}, "head.safetensors"),
+                ({"detector": "labels:/no/labels.csv"}, "labels.csv"),
+                ({"detector": "sandbox", "clip": "/no/such/folder"}, "no folder '/no/such/folder'"),
+                ({"detector": "sandbox", "features": "clip:/no/such/folder"}, "no folder '/no/such/folder'"),
+                ({"detector": "detektor"}, "detektor"),
+                ({"detector": "labels:LABELS:object/cat"}, "cannot detect object/church, only object/cat"),
+                ({"detector": "labels:LABELS:object/church"}, "assigns labels to image files"),
+                ({"detector": "sandbox", "clip": "sandbox", "k": 3}, "k is 3"),
+                ({"detector": "sandbox", "calibration": "/no/c.json"}, "/no/c.json"),
+                ({"detector": "sandbox", "align": "siglip:/no/such/folder"}, "/no/such/folder"),
+                ({"detector": "sandbox", "lpips": "alex?trunk=/no/t.pth"}, "t.pth"),
+            ]
+        ),
     )
     def test_an_instrument_that_cannot_be_had_before_anything_is_generated(
         self, tmp_path: Path, how: tuple[str, ...], scoring: dict[str, Any], says: str
@@ -403,37 +410,41 @@ class TestRefused:
         assert says in str(result.exception)
         assert not out.exists()
 
-    @pytest.mark.parametrize("how", [(), ("--dry-run",)])
     @pytest.mark.parametrize(
-        ("words", "says"),
-        [
-            (("--until", "0.1", "--figure", "robustnes"), "did you mean 'robustness'?"),
-            (
-                ("--until", "0.1", "--figure", "robustness", "--figure", "kid_of_faces"),
-                "a scorecard of sandbox.church has no metric 'kid_of_faces'",
-            ),
-            (("--until", "decided", "--figure", "lpips/mean_lpips"), "has no metric 'lpips/mean_lpips'"),
-            (("--until", "decided", "--min", "robustnes=0.8"), "did you mean 'robustness'?"),
-            (("--until", "decided", "--max", "asr=10"), "asr_any@1 lies in 0..1, so a bound of 10 is the same"),
-            (("--until", "decided", "--max", "conditional_asr_any@5=0.1"), "has conditional_asr_any@1 (k is 1), not"),
-            (("--until", "decided", "--figure", "asr_any@2"), "has asr_any@1 (k is 1), not asr_any@2"),
-            (("--until", "decided", "--max", "n_unclear=5"), "depends on the number of images"),
-            (("--until", "decided", "--min", "coverage=0.9"), "coverage depends on the number of images"),
-            (("--until", "decided", *("--min", "forgetting=0.8") * 13), "it is too long"),
-            (("--min", "forgetting=0.8"), "--min forgetting=0.8 has no effect without --until decided"),
-            (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),
-            (
-                ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
-                "negative prompts have no effect at a guidance scale of 1.",
-            ),
-            (("--until", "decided", "--max-images", "5"), "the first check alone requires 54 images"),
-            (
-                ("--until", "decided", "--config", "general"),
-                "config 'general' does not test a concept. Use igmu generate and",
-            ),
-            (("--original", "a", "--original", "b"), "the option takes one value, but is used 2 times"),
-            (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
-        ],
+        ("words", "says", "how"),
+        both_ways(
+            [
+                (("--until", "0.1", "--figure", "robustnes"), "did you mean 'robustness'?"),
+                (
+                    ("--until", "0.1", "--figure", "robustness", "--figure", "kid_of_faces"),
+                    "a scorecard of sandbox.church has no metric 'kid_of_faces'",
+                ),
+                (("--until", "decided", "--figure", "lpips/mean_lpips"), "has no metric 'lpips/mean_lpips'"),
+                (("--until", "decided", "--min", "robustnes=0.8"), "did you mean 'robustness'?"),
+                (("--until", "decided", "--max", "asr=10"), "asr_any@1 lies in 0..1, so a bound of 10 is the same"),
+                (
+                    ("--until", "decided", "--max", "conditional_asr_any@5=0.1"),
+                    "has conditional_asr_any@1 (k is 1), not",
+                ),
+                (("--until", "decided", "--figure", "asr_any@2"), "has asr_any@1 (k is 1), not asr_any@2"),
+                (("--until", "decided", "--max", "n_unclear=5"), "depends on the number of images"),
+                (("--until", "decided", "--min", "coverage=0.9"), "coverage depends on the number of images"),
+                (("--until", "decided", *("--min", "forgetting=0.8") * 13), "it is too long"),
+                (("--min", "forgetting=0.8"), "--min forgetting=0.8 has no effect without --until decided"),
+                (("--unlearned", "a=safety-checker:sandbox:original/church"), "published without a safety checker"),
+                (
+                    ("--unlearned", "a=negative-prompt:sandbox:original/church", "--guidance-scale", "1"),
+                    "negative prompts have no effect at a guidance scale of 1.",
+                ),
+                (("--until", "decided", "--max-images", "5"), "the first check alone requires 54 images"),
+                (
+                    ("--until", "decided", "--config", "general"),
+                    "config 'general' does not test a concept. Use igmu generate and",
+                ),
+                (("--original", "a", "--original", "b"), "the option takes one value, but is used 2 times"),
+                (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
+            ]
+        ),
     )
     def test_what_no_image_could_mend_before_anything_is_generated(
         self, tmp_path: Path, how: tuple[str, ...], words: tuple[str, ...], says: str

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import ClassLabel, Features, Value
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from igmu_data import folder as folders
+from igmu_data import general
 from igmu_data.attacks import families
 from igmu_data.errors import CorpusError
 from igmu_data.folder import check_folder, parquet_files
@@ -313,8 +314,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("church") / "hub", only=[CHURCH], general=True)[0]
 
 
+def once(check: Callable[..., Iterable[Problem]]) -> Callable[..., list[Problem]]:
+    """A check of rows that is made once for the same rows."""
+    known: dict[tuple[str, ...], list[Problem]] = {}
+
+    def checked(rows: Iterable[BaseModel], concepts: Iterable[str] = ()) -> list[Problem]:
+        given = list(rows)
+        key = (*(row.model_dump_json() for row in given), "", *concepts)
+        if key not in known:
+            known[key] = list(check(given, concepts) if concepts else check(given))
+        return known[key]
+
+    return checked
+
+
+ROWS_ONCE, PROMPTS_ONCE = once(problems), once(general.problems)
+
+
 @pytest.fixture
-def copy(built: Path, tmp_path: Path) -> Path:
+def copy(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to break. Most tests break something other than its rows, whose check takes most of the time."""
+    monkeypatch.setattr(folders, "problems", ROWS_ONCE)
+    monkeypatch.setattr(general, "problems", PROMPTS_ONCE)
     return Path(shutil.copytree(built, tmp_path / "bench"))
 
 

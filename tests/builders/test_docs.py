@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -31,16 +32,23 @@ from igmu_metrics.testing import sample_table
 from igmu_metrics.verdict.criteria import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
+# Known by how they begin: generating all pages takes seconds, and every worker collects the tests.
 WRITTEN = sorted(
     p
     for p in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "builders").rglob("*.md"))
-    if p.relative_to(ROOT / "docs" if p.is_relative_to(ROOT / "docs") else ROOT).as_posix() not in docs.pages()
+    if not p.read_text(encoding="utf-8").startswith(docs.MARK)
 )
 FENCE = re.compile(r"^ *```bash\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:igmu|make|python -m) [^`]+)`")
 EVERYWHERE = {"--plugin", "--json", "--concepts"}  # options of every command, before or after its name
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+
+
+@functools.cache
+def igmu() -> Any:
+    """The command line; putting it together takes a tenth of a second, and there are hundreds of commands to try."""
+    return typer.main.get_command(app)
 
 
 def commands(text: str) -> list[list[str]]:
@@ -64,7 +72,7 @@ def unknown(text: str) -> Iterator[str]:
             if not (name in targets if words[0] == "make" else find_spec(name)):
                 yield code
             continue
-        command: Any = typer.main.get_command(app)
+        command = igmu()
         while hasattr(command, "commands") and len(words) > 1 and not words[1].startswith("-"):
             if words[1] not in command.commands:
                 yield code
@@ -81,32 +89,38 @@ def unknown(text: str) -> Iterator[str]:
 
 def understood(words: list[str]) -> None:
     """Parse a command as the command line would; whatever it does not know is an error."""
-    command: Any = typer.main.get_command(app)
+    command = igmu()
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     assert not hasattr(command, "commands"), f"no such command: {words}"
     command.make_context("igmu", list(words))
 
 
-def test_generated_pages_are_up_to_date() -> None:
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """Every generated page, which takes seconds. Not to be changed."""
+    return docs.pages()
+
+
+def test_generated_pages_are_up_to_date(made: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "pages", lambda: made)
     assert docs.stale() == [], "run python -m builders.docs"
 
 
-def test_every_error_has_a_meaning_and_a_place() -> None:
+def test_every_error_has_a_meaning_and_a_place(made: dict[str, str]) -> None:
     known = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.IgmuError)]
-    lines = {
-        line.split("`")[1]: line for line in docs.pages()["reference/errors.md"].splitlines() if "Error` |" in line
-    }
+    page = made["reference/errors.md"]
+    lines = {line.split("`")[1]: line for line in page.splitlines() if "Error` |" in line}
     assert lines.keys() == {one.__name__ for one in known}
     for line in lines.values():
         assert all(cell.strip() for cell in line.strip("|").split("|")), line
     assert [name for name, line in lines.items() if "only as one of its kinds" in line] == ["UnknownNameError"]
-    codes = re.findall(r"^\| (\d+) \|", docs.pages()["reference/errors.md"], re.MULTILINE)
+    codes = re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
     assert set(map(int, codes)) == {*(outcome.exit_code for outcome in Outcome), INTERRUPTED}
 
 
-def test_stale_pages_are_found(tmp_path: Path) -> None:
-    made = docs.pages()
+def test_stale_pages_are_found(made: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "pages", lambda: made)
     for path, text in made.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
@@ -118,8 +132,7 @@ def test_stale_pages_are_found(tmp_path: Path) -> None:
     assert docs.stale(tmp_path) == ["metrics/gone.md", "metrics/lpips.md", "reference/cli.md"]
 
 
-def test_everything_registered_is_documented() -> None:
-    made = docs.pages()
+def test_everything_registered_is_documented(made: dict[str, str]) -> None:
     assert {f"metrics/{name}.md" for name in registry.names("metrics")} <= set(made)
     for group, page in (("detectors", "instruments"), ("backbones", "instruments"), ("attacks", "attacks")):
         assert all(f"### `{name}`" in made[f"reference/{page}.md"] for name in registry.names(group))
@@ -127,9 +140,9 @@ def test_everything_registered_is_documented() -> None:
 
 
 @pytest.mark.parametrize("words", [["score"], ["attack"], ["cache", "prune"]])
-def test_the_command_line_page_is_what_help_prints(words: list[str]) -> None:
+def test_the_command_line_page_is_what_help_prints(words: list[str], made: dict[str, str]) -> None:
     shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=interface.WIDTH, prog_name="igmu").output
-    assert "\n".join(line.rstrip() for line in shown.strip().splitlines()) in docs.pages()["reference/cli.md"]
+    assert "\n".join(line.rstrip() for line in shown.strip().splitlines()) in made["reference/cli.md"]
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -235,8 +248,8 @@ def test_ids_of_rows_in_texts_are_ids_of_the_corpus() -> None:
     assert found - {*bench_rows("object.church"), *bench_rows("general")} == set()
 
 
-def test_the_page_for_plugins_says_what_tables_have() -> None:
-    page = docs.pages()["reference/plugins.md"]
+def test_the_page_for_plugins_says_what_tables_have(made: dict[str, str]) -> None:
+    page = made["reference/plugins.md"]
     assert [name for name in (*COLUMNS, *PARTS) if f"\n| `{name}` | " not in page] == []
     for kind, (_, array, missing) in plugin_page.KINDS.items():
         name = next(name for name, known in COLUMNS.items() if known.kind == kind)
