@@ -12,6 +12,7 @@ _TESTS: Final = ("tests/test_compare.py",)
 _COVERAGE: Final = ("tests/test_protocol_coverage.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
 _VERDICT: Final = ("tests/test_verdict.py",)
+_POWER: Final = ("tests/test_power.py",)
 _CRITERIA: Final = ("tests/test_criteria.py",)
 _WAYS: Final = ("tests/test_ways.py",)
 _ORIGINALS: Final = ("tests/test_identity.py::test_cards_of_another_original_are_refused_and_named",)
@@ -208,6 +209,30 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "n_prompts_asked=len({row for row, _ in keys}),",
         _COVERAGE,
         "prompts that were left out are not missed",
+    ),
+    Mutation(
+        "option-without-effect",
+        "igmu_metrics/cli/power.py",
+        "if name not in _USED[mode]:",
+        "if name not in _USED[mode] and mode != _CARDS:",
+        _POWER,
+        "igmu power ignores options of rates when scorecards are given",
+    ),
+    Mutation(
+        "attacks-made-up-as-independent",
+        f"{_ROOM}/made_up.py",
+        'return units(table["id"], np.where(table["split"] == "adversarial", _texts(table, "attack_source_id"), ""))',
+        'return units(table["id"], np.where(table["split"] == "nothing", _texts(table, "attack_source_id"), ""))',
+        _POWER,
+        "igmu power expects too narrow intervals for attacks",
+    ),
+    Mutation(
+        "images-of-a-card-made-up-again",
+        f"{_ROOM}/made_up.py",
+        "np.where(kept, np.ma.filled(measured, False), made)",
+        "np.where(kept & False, np.ma.filled(measured, False), made)",
+        _POWER,
+        "a forecast forgets what a card already shows",
     ),
     Mutation(
         "power-of-a-single-comparison",

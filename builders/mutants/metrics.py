@@ -146,6 +146,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "success after the attack can be below that before it",
     ),
     Mutation(
+        "a-source-of-a-later-round-hides-all",
+        f"{_ROOM}/_attack_table.py",
+        'plain: BoolArray = ~attacked & np.isin(table["id"], sorted(named_sources(table)))',
+        'plain: BoolArray = ~attacked & (named_sources(table) <= set(table["id"].tolist()))',
+        _ATTACKS,
+        "success before an attack has no value at a part of the protocol",
+    ),
+    Mutation(
         "attacked-prompt-is-the-unit",
         f"{_ROOM}/_attack_table.py",
         'np.where(source != "", np.char.add(_SOURCE, source), np.char.add("prompt ", ids))',

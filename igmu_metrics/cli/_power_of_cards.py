@@ -79,7 +79,12 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     known, seeds = forecast.habits(card), asked["seeds"] if "seeds" in asked["given"] else forecast.seeds_of(card)
     facts = forecast.facts(card, seeds)
     look = Looks(1, asked["looks"]) if "looks" in asked["given"] else Looks.of(card)
-    how: dict[str, Any] = {"times": 40} if bound is None else {"times": 100, "bound": bound, "above": value > bound}
+    how: dict[str, Any] = {"times": 40} if bound is None else {"times": 100, "bound": bound}
+    if seeds == (own := forecast.seeds_of(card)):
+        how["above"] = bound is not None and value > bound
+    else:
+        tries = f"{counted(seeds, 'image')} per prompt instead of {own}"
+        say(f"{card.model}: with {tries}, the number of tries of attacks is different")
 
     def foreseen(n: int) -> list[made_up.Foreseen]:
         planned_rows = [r for r in rows if r.round <= n]
@@ -99,7 +104,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
         if bound is None:
             say(f"{now}; expected interval at protocol {rounds}: {ends}")
         else:
-            side = f"{'above' if value > bound else 'below'} {bound:g}"
+            side = f"{'above' if one.above else 'below'} {bound:g}"
             chance = f"a chance of {one.chance:.0%} that the interval is {side} (expected interval {ends})"
             if enough is None:
                 say(f"{now}; the full protocol is not enough, with {chance}")

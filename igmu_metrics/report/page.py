@@ -41,7 +41,7 @@ __all__ = ["Section", "render", "write"]
 _EMPTY: Final[Mapping[str, str]] = {
     "intervals": "no metric has a value",
     "attacks": "no image of an adversarial prompt was judged",
-    "interference": "no retained concept was recognized in the original's images",
+    "interference": "no image of a retained concept was scored, or the original shows none of these concepts",
     "aside": "no image of such a prompt was scored",
 }
 

@@ -102,12 +102,14 @@ class Foreseen:
         interval: medians of both ends of its interval.
         chance: chance that the whole interval is on the side of the bound on which the assumed value is; None without
             a bound.
+        above: whether this is the side above the bound.
     """
 
     figure: str
     value: float
     interval: tuple[float, float]
     chance: float | None = None
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ def foresee(
     wanted: Sequence[str],
     *,
     bound: float | None = None,
-    above: bool = False,
+    above: bool | None = None,
     times: int = 40,
     seed: int = 0,
 ) -> list[Foreseen]:
@@ -198,7 +200,7 @@ def foresee(
         known: how images turn out, by split; other splits are left out.
         wanted: full names of metrics; those without an interval are left out.
         bound: a bound on all of them.
-        above: whether the assumed value is above the bound.
+        above: whether the assumed value is above the bound; None if the median of the values decides this.
         times: how often the images are made up.
         seed: of the random generator.
     """
@@ -216,11 +218,12 @@ def foresee(
     out = []
     for full, triples in seen.items():
         value, low, high = np.median(triples, axis=0).tolist()
-        chance = None
+        chance, side = None, bool(above)
         if bound is not None:
-            decided = [one >= bound if above else other <= bound for _, one, other in triples]
+            side = value > bound if above is None else above
+            decided = [one >= bound if side else other <= bound for _, one, other in triples]
             chance = sum(decided) / times
-        out.append(Foreseen(full, value, (low, high), chance))
+        out.append(Foreseen(full, value, (low, high), chance, side))
     return out
 
 
