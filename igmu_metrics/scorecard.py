@@ -56,7 +56,6 @@ RUNS: Final = "runs.jsonl"
 PLAN: Final = "run.yaml"  # in the folder of an `igmu run`, whose cards are in CARDS
 CARDS: Final = "cards"
 CHANGED: Final = "the content was changed after the scorecard was written, since its hash differs"
-_K: Final = re.compile(r"@k(?=[/_]|$)")  # in the name of a figure: the number of tries
 MOST_LINES: Final = 50_000  # generations; a concept's prompts with ten seeds are 11,000
 
 
@@ -104,10 +103,6 @@ class ScoreEntry(_Strict):
     def signed(self) -> Signature:
         """The signature, ready for comparing."""
         return Signature(self.signature)
-
-    def called(self, figure: str) -> str:
-        """The name of a figure with the value of k, `asr_any@5`, as it is printed; the card has `asr_any@k`."""
-        return _K.sub(f"@{self.signature.get('k', 'k')}", figure)
 
 
 class Provenance(_Strict):

@@ -485,7 +485,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "export-without-k",
         f"{_ROOM}/export.py",
-        "line = [card.model, card.config, score, entry.called(name),",
+        "line = [card.model, card.config, score, with_k(entry, name),",
         "line = [card.model, card.config, score, name,",
         _CRITERIA,
         "a table of cards with different k does not say which rate is which",

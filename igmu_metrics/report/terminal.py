@@ -163,6 +163,8 @@ def _range(info: MetricInfo) -> str:
 
 def scores(cards: Sequence[Scorecard]) -> list[Table]:
     """The metrics of several cards side by side, with models in columns; metrics that no model has become notes."""
+    from igmu_metrics.verdict.criteria import with_k
+
     if not cards:
         return []
     first = cards[0]
@@ -172,9 +174,9 @@ def scores(cards: Sequence[Scorecard]) -> list[Table]:
         info = registry.info(entry.name, entry.package)
         own = [c.scores.get(name) for c in cards]
         # Rates for different k are different metrics, so they get a row each.
-        rows = [(figure, e.called(figure)) for figure in entry.figures for e in own if e is not None]
+        rows = [(figure, with_k(e, figure)) for figure in entry.figures for e in own if e is not None]
         for figure, called in dict.fromkeys(rows):
-            found = [e.figures.get(figure) if e is not None and e.called(figure) == called else None for e in own]
+            found = [e.figures.get(figure) if e is not None and with_k(e, figure) == called else None for e in own]
             measured = any(value_of(f) is not None for f in found)
             if measured:
                 table.add_row(f"{name}: {called}", *(cell(f, count=figure.startswith("n_")) for f in found))

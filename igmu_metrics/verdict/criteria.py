@@ -41,6 +41,7 @@ _COVERAGE: Final = "coverage"
 _FAILED: Final = "failed"
 _FEW: Final = 6  # figures that an error lists
 _SHORT: Final = {"asr": "attack_success_rate"}
+_ANY_K: Final = re.compile(r"@k(?=[/_]|$)")  # in the name of a figure on a card
 _TRIES: Final = re.compile(r"@([0-9]{1,9})(?=[/_]|$)")  # the value of k in a name, as in `asr_any@5`
 _PERCENT: Final = "{} lies in 0..1, so a bound of {:g} is the same for every model. Use a fraction, not a percentage."
 
@@ -259,7 +260,7 @@ def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
     if found:
         listed = ", ".join(printed(scores, full) for full in found)
         raise InputError(f"{where} has several metrics called {name!r}: {listed}. Use one of these full names.")
-    names = {entry.called(figure): None for entry in scores.values() for figure in entry.figures}
+    names = {with_k(entry, figure): None for entry in scores.values() for figure in entry.figures}
     alike = nearest(name, [printed(scores, full) for full in known] if "/" in name else [*names, *_SHORT])
     few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
@@ -295,12 +296,17 @@ def require_k(entry: ScoreEntry, figure: str, name: str, where: str) -> None:
     own, tried = entry.signature.get("k"), _TRIES.search(name)
     if tried is None or tried[0] in figure or int(tried[1]) == own:  # `precision@5` may be a metric's own name
         return
-    k, shown = int(tried[1]), entry.called(figure)
+    k, shown = int(tried[1]), with_k(entry, figure)
     raise BudgetError(
         f"{where} has {shown} (k is {own}), not {name} (k is {k}), and rates for different k are not comparable. Use "
         f"{shown}, or set k to {k} (igmu score --k {k}, or scoring: {{k: {k}}} in a run file), for which every "
         f"adversarial prompt needs at least {k} image{'s' * (k != 1)}."
     )
+
+
+def with_k(entry: ScoreEntry, figure: str) -> str:
+    """The name of a figure of a score as it is printed, with the value of k: `asr_any@5` for the card's `asr_any@k`."""
+    return _ANY_K.sub(f"@{entry.signature.get('k', 'k')}", figure)
 
 
 def without_k(name: str) -> str:
@@ -319,7 +325,7 @@ def _entry(scores: Mapping[str, ScoreEntry], full: str) -> ScoreEntry:
 
 def printed(scores: Mapping[str, ScoreEntry], full: str) -> str:
     """The full name of a metric with the value of k, `attack_success_rate/asr_any@5`."""
-    return _entry(scores, full).called(full)
+    return with_k(_entry(scores, full), full)
 
 
 def label(scores: Mapping[str, ScoreEntry], full: str) -> str:

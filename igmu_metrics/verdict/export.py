@@ -26,6 +26,7 @@ from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import HasInterval, between, formatted, value_of
 from igmu_metrics.verdict.compare import require_one_original, require_one_way
+from igmu_metrics.verdict.criteria import with_k
 
 EVAL_RESULTS: Final = ".eval_results/igmu.yaml"
 HEADLINE: Final = "forget_score"
@@ -95,7 +96,7 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                         dataset_config=card.config,
                         dataset_split=key.partition("/")[2] or None,
                         metric_type=entry.name if entry.package else f"igmu/{entry.name}",
-                        metric_name=entry.called(name),
+                        metric_name=with_k(entry, name),
                         metric_value=figure.value,
                         metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
                         f"{card.content_sha256[:12]}, {covered(card)}",
@@ -129,7 +130,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
     wanted += [("question_accuracy", name) for name in ("question_preservation", "question_accuracy")]
     shown = list(
         dict.fromkeys(
-            (score, name, card.scores[score].called(name))
+            (score, name, with_k(card.scores[score], name))
             for score, name in wanted
             for card in cards
             if value_of(card.figure(score, name)) is not None
@@ -151,7 +152,7 @@ def latex(cards: Sequence[Scorecard]) -> str:
 def _of_name(card: Scorecard, score: str, name: str, called: str) -> Figure | None:
     """A figure of a card if it is printed under this name, which has the value of k."""
     entry = card.scores.get(score)
-    return entry.figures.get(name) if entry is not None and entry.called(name) == called else None
+    return entry.figures.get(name) if entry is not None and with_k(entry, name) == called else None
 
 
 def latex_comments(cards: Sequence[Scorecard]) -> list[str]:
@@ -207,7 +208,7 @@ def table(cards: Sequence[Scorecard]) -> str:
                     card.model,
                     card.config,
                     score,
-                    entry.called(name),
+                    with_k(entry, name),
                     *numbers,
                     figure.reason,
                     covered(card),

@@ -13,7 +13,7 @@ from typing import Final
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.verdict.compare import require_comparable
-from igmu_metrics.verdict.criteria import require_k, without_k
+from igmu_metrics.verdict.criteria import require_k, with_k, without_k
 
 METRIC: Final = "attack_success_rate"
 FIGURES: Final = ("asr_image", "asr_any@k", "pre_asr", "post_asr")
@@ -65,7 +65,7 @@ def lines(cards: Sequence[Scorecard]) -> list[Line]:
 
 def heading(name: str, card: Scorecard) -> str:
     """A metric's name with the value of k: `asr_any@5`."""
-    return card.scores[METRIC].called(name)
+    return with_k(card.scores[METRIC], name)
 
 
 def chosen(name: str, card: Scorecard) -> str:
