@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -252,6 +253,15 @@ def test_missing_cards_and_common_images_are_noted(out: Path) -> None:
     listed(out, "esd", lines)
     scored(out, "esd")
     assert "3 of 54 images of 'gold' have the same bytes as those of 'esd'" in said(verify(out))
+    copies = records(out, "gold")
+    for line in copies[1:3]:
+        shutil.copy(images(out, "gold") / copies[0]["file_name"], images(out, "gold") / line["file_name"])
+        line["sha256"] = copies[0]["sha256"]
+    listed(out, "gold", copies)
+    scored(out, "gold")
+    assert re.search(
+        r"note: \d of the unlearned model's images (is a|are) byte-for-byte cop(y|ies) of", said(verify(out))
+    )
     card_of(out, "esd").unlink()
     result = verify(out)
     assert result.exit_code == 0

@@ -184,7 +184,9 @@ def _problems(
         elif not whole and not unlike:
             say(f"note: the images were not compared: {why}")
     lost = failures([card]) if card is not None else []
-    open_ = [*notes(card), *card.notes] if card is not None else []
+    open_ = list(notes(card)) if card is not None else []
+    if card is not None and not problems and not unlike:
+        open_ += card.notes
     say(*(f"note: {note}" for note in (open_ if verbose else open_[:_NOTES])))
     if len(open_) > _NOTES and not verbose:
         say(f"note: use --verbose to show {len(open_) - _NOTES} more notes like these")
