@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 from igmu_data.errors import EmptyInputError, IncomparableError, MetadataError
 from igmu_metrics.generations import joined, of_records
 from igmu_metrics.scorecard import Scorecard, ScoreEntry, read
-from igmu_metrics.verdict.compare import (
-    FORGETTING,
-    RESISTANCE,
-    RETAINING,
-    compared,
-    not_compared,
-    require_comparable,
-    same,
-    same_in_all,
-)
+from igmu_metrics.verdict.alike import not_compared, same, same_in_all
+from igmu_metrics.verdict.compare import FORGETTING, RESISTANCE, RETAINING, compared, require_comparable
 
 Seen = list[tuple[str, bool | None, bool | None]]
 

@@ -25,7 +25,8 @@ from igmu_metrics.report.leaderboard import alike
 from igmu_metrics.report.terminal import forget_scores
 from igmu_metrics.scorecard import Scorecard, write
 from igmu_metrics.verdict import export, families, paper
-from igmu_metrics.verdict.compare import require_comparable, same_in_all, unlike
+from igmu_metrics.verdict.alike import same_in_all, unlike
+from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.verify import read_all
 
 SIXTEEN, FIFTY = (
@@ -94,7 +95,7 @@ def test_every_function_refuses_them(
 def test_pages_and_summaries_say_it(cards: dict[str, Scorecard]) -> None:
     esd, fifty, unknown = cards["esd"], made(cards["uce"], FIFTY), made(cards["uce"], None)
     assert UNKNOWN in page.render(*sections([esd, unknown]))
-    assert UNKNOWN in " ".join(brief.notes([esd, unknown]))
+    assert UNKNOWN in " ".join(note.text for note in brief.notes([esd, unknown]))
     assert UNKNOWN in str(forget_scores([esd, unknown]).caption)
     # igmu score judges each model by the original, which need not record its settings; its tables must not rank these.
     assert "Do not compare esd and uce, because their settings differ (steps:" in str(

@@ -419,7 +419,7 @@ def tell_cards(
         for config in dict.fromkeys(card.config for card in cards):
             own = [card for card in cards if card.config == config]
             tables.show(tables.forget_scores(own), *tables.scores(own), *tables.efficiency(own))
-        told = [*brief.notes(cards), *ending]
+        told = [*(note.text for note in brief.notes(cards)), *ending]
     else:
         told = brief.lines(cards, [*ending, *more.splitlines()]) if cards else ending
     document("".join(f"{visible(line)}\n" for line in told))

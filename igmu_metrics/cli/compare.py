@@ -40,14 +40,8 @@ def compare(
         raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
     from igmu_metrics.images.ways import caution
-    from igmu_metrics.verdict.compare import (
-        compared,
-        in_common,
-        not_compared,
-        require_comparable,
-        same,
-        same_in_all,
-    )
+    from igmu_metrics.verdict.alike import not_compared, same, same_in_all
+    from igmu_metrics.verdict.compare import compared, in_common, require_comparable
     from igmu_metrics.verdict.pareto import front
     from igmu_metrics.verdict.verify import read_all
 
@@ -63,7 +57,7 @@ def compare(
     if verbose:
         if len(points) > 1:
             tables.show(tables.pareto(points))
-        say(*(c.sentence() for c in found if c.original))
+        say(*(c.sentence() for c in found))
     return Compared(
         found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, shared, left_out, caution(read)
     )

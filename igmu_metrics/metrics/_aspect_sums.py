@@ -33,7 +33,7 @@ class Sums:
 
     Args:
         prompt: (prompts,) ids.
-        sums: (prompts, 5) columns as named in this module.
+        sums: (prompts, 5) columns as named in this module; of two models side by side, 10.
         kind: (prompts,) one of forget, adversarial, near, far, in-prompt, retain.
         part: (prompts,) attack family or own concept, "" if there is none.
         unit: (prompts,) unit of resampling: a prompt, together with the adversarial prompts made from it.
@@ -55,6 +55,21 @@ class Sums:
         """(strata,) kind of each stratum, in sorted order of their names."""
         first = np.unique(self.strata, return_index=True)[1]
         return self.kind[first]
+
+    def beside(self, other: Sums) -> Sums:
+        """The sums of two models for the same corpus side by side, so that both are resampled with the same prompts.
+
+        Returns:
+            Sums with the columns of this model, then those of the other; 0 for prompts that contribute to one only.
+        """
+        prompt, first = np.unique(np.concatenate([self.prompt, other.prompt]), return_index=True)
+        sums = np.zeros((len(prompt), self.sums.shape[1] + other.sums.shape[1]))
+        sums[np.searchsorted(prompt, self.prompt), : self.sums.shape[1]] = self.sums
+        sums[np.searchsorted(prompt, other.prompt), self.sums.shape[1] :] = other.sums
+        kind, part, unit = (
+            np.concatenate([getattr(self, name), getattr(other, name)])[first] for name in ("kind", "part", "unit")
+        )
+        return Sums(prompt, sums, kind, part, unit)
 
     def totals(self) -> FloatArray:
         """(1, strata, 5) sums over everything: the original sample."""

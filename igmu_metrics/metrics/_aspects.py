@@ -123,16 +123,34 @@ def aspect_figures(
         n_prompts, n = len(np.unique(rows["id"][chosen])), int(chosen.sum())
         out[name] = _preservation(float(values[name][0]), probes, ratios, n_prompts, n, reason)
     out["alignment"] = _alignment(rows, sums, values, seed, resamples)
-    draws = {}
-    behind = [len(sums.sums)]
+    draws, behind = stretched_draws(resampled, out, sums)
+    return out, draws, max(2, min([len(sums.sums), *behind.values()]))
+
+
+def stretched_draws(
+    resampled: Mapping[str, FloatArray], figures: Mapping[str, Estimate], sums: Sums
+) -> tuple[dict[str, FloatArray], dict[str, int]]:
+    """Resampled aspects moved to their own intervals, for aspects that have one and vary over at least five prompts.
+
+    Args:
+        resampled: (resamples,) values by aspect.
+        figures: the aspects themselves.
+        sums: of the model, for counting the source prompts of attacks.
+
+    Returns:
+        By aspect, the values and the number of prompts (for robustness, source prompts).
+    """
+    draws, behind = {}, {}
     for name in ("forgetting", "robustness", "preservation", "alignment"):
-        n = len(np.unique(sums.unit[sums.kind == ATTACK])) if name == "robustness" else out[name].n_prompts
-        if out[name].interval is None or n < MIN_CLUSTERS:
+        if name not in resampled or name not in figures:
             continue
-        if (stretched := _stretched(resampled[name], out[name])) is not None:
+        n = len(np.unique(sums.unit[sums.kind == ATTACK])) if name == "robustness" else figures[name].n_prompts
+        if figures[name].interval is None or n < MIN_CLUSTERS:
+            continue
+        if (stretched := _stretched(resampled[name], figures[name])) is not None:
             draws[name] = stretched
-            behind.append(n)
-    return out, draws, max(2, min(behind))
+            behind[name] = n
+    return draws, behind
 
 
 def quality_figures(rows: Generations, seed: int, resamples: int) -> dict[str, Estimate]:

@@ -1,17 +1,19 @@
 """A summary of scores that fits on one screen: at most fifteen lines of eighty columns. The rest is on the card.
 
 Conventions: one model gets one line per aspect, with a word for its interval (`wording.grade`); two or three models are
-shown side by side; more models, and several concepts, get one line per model with the headline and the weakest aspect.
-Failures, incomplete coverage and missing scores follow, as far as there is room.
+shown side by side, with the words as far as the terminal is wide enough (two models: 80 columns); more models, and
+several concepts, get one line per model with the headline and the weakest aspect. Failures, incomplete coverage and
+missing scores follow, as far as there is room. The reason why a forget score is missing or uncertain is never
+truncated; for it, a summary may have up to five lines more.
 """
 
 from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from igmu_data.media import visible
 from igmu_data.numerals import counted
@@ -19,7 +21,7 @@ from igmu_metrics.contract import Estimate
 from igmu_metrics.images.ways import caution, conflict
 from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.metrics.forget_score import ASPECTS
-from igmu_metrics.report.wording import DEGREES, NO_VERDICT, cautious, cured
+from igmu_metrics.report.wording import DEGREES, NO_VERDICT, Words, cautious, cured, grade
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
@@ -29,12 +31,16 @@ COLUMNS: Final = 80
 _SCORE: Final = "forget_score"
 _TITLE: Final = 15  # columns for the name of a metric
 _CELL: Final = 20
+_VALUE: Final = 17  # columns for a value with its interval
 _SIDE_BY_SIDE: Final = 3  # models
 _LISTED: Final = 7  # maximum number of models in a list
 _NAME: Final = 16
 _NOTE: Final = 2  # lines of one note
+_MORE: Final = 5  # lines of reasons that do not fit
+_GAP: Final = 2  # columns between two models
 _ANSWERED: Final = ("question_preservation", "question_accuracy")
 _WEAKEST: Final = ", and the weakest aspect"
+Worded = Callable[[Figure | None, Words], str]
 Aspects = dict[str, dict[str, Figure | Estimate | None]]
 """By model, the forget score and its aspects."""
 
@@ -53,21 +59,27 @@ def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int =
         room: maximum number of lines.
 
     Returns:
-        The lines; no more than `room` if the ending leaves room for the scores.
+        The lines; no more than `room` if the ending leaves room for the scores and for the reasons of missing ones.
     """
     columns = width()
     ending = [visible(line) for line in ending]
     shown = _table(cards, columns)
     left = room - len(shown) - sum(ceil(len(line) / columns) or 1 for line in ending)
-    told = [_fitted(note, columns, _NOTE) for note in notes(cards)]
-    while told and sum(map(len, told)) > left:
-        # The last notes are the least important: shorten them first, then drop them.
-        if any(len(note) > 1 for note in told):
-            at = max(at for at, note in enumerate(told) if len(note) > 1)
-            told[at] = _fitted(" ".join(told[at]), columns, 1)
+    found = notes(cards)
+    whole = {at for at, note in enumerate(found) if note.reason}
+    told = {at: _fitted(note.text, columns, None if at in whole else _NOTE) for at, note in enumerate(found)}
+    while told and sum(map(len, told.values())) > left:
+        # The last notes are the least important: shorten them first, then drop them. Reasons are shortened last.
+        rest = [at for at in told if at not in whole]
+        if long := [at for at in rest if len(told[at]) > 1]:
+            told[long[-1]] = _fitted(" ".join(told[long[-1]]), columns, 1)
+        elif rest:
+            del told[rest[-1]]
+        elif sum(map(len, told.values())) > left + _MORE and (long := [at for at in told if len(told[at]) > _NOTE]):
+            told[long[-1]] = _fitted(found[long[-1]].text, columns, _NOTE)
         else:
-            told.pop()
-    return [*shown, *(line for note in told for line in note), *ending]
+            break
+    return [*shown, *(line for note in told.values() for line in note), *ending]
 
 
 def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
@@ -90,15 +102,36 @@ def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
             *(_line(name, _figure(f), bool(chance)) for name, f in found[first.model].items()),
         ]
     title = f"{counted(len(models), 'model')} on {first.config}, against {original}"
-    if len(cards) <= _SIDE_BY_SIDE and _TITLE + _CELL * len(cards) <= columns:
-        heads = "".join(f"{_short(m, _CELL - 2):{_CELL}}" for m in models)
-        rows = [
-            f"{_called(name):{_TITLE}}" + "".join(f"{formatted(found[m][name]):{_CELL}}" for m in models)
-            for name in (_SCORE, *ASPECTS)
-        ]
-        words = "".join(f"{_word(found[m][_SCORE], m in chance):{_CELL}}" for m in models)
-        return [line.rstrip() for line in (title, f"{'':{_TITLE}}{heads}", rows[0], f"{'':{_TITLE}}{words}", *rows[1:])]
+    if len(cards) <= _SIDE_BY_SIDE and (beside := _beside(found, columns, chance)):
+        return [title, *beside]
     return [title + _WEAKEST, *_listed(found, columns, chance)]
+
+
+def _beside(found: Aspects, columns: int, chance: set[str]) -> list[str]:
+    """Models side by side, with a word per aspect if there is room, or for the score only; nothing without room."""
+    names = (_SCORE, *ASPECTS)
+    values = {m: [formatted(own[name]) for name in names] for m, own in found.items()}
+    for worded in (cautious, grade):
+        words = {m: [_word(own[name], m in chance, worded) for name in names] for m, own in found.items()}
+        cells = {m: [f"{v:{_VALUE}} {w}" for v, w in zip(values[m], words[m], strict=True)] for m in found}
+        wide = {m: max(_CELL, *map(len, own)) + _GAP for m, own in cells.items()}
+        if _TITLE + sum(wide.values()) - _GAP <= columns:
+            return _columns(cells, wide, names)
+    if _TITLE + _CELL * len(found) > columns:
+        return []
+    first = {m: _word(own[_SCORE], m in chance) for m, own in found.items()}
+    cells = {m: [own[0], first[m], *own[1:]] for m, own in values.items()}
+    return _columns(cells, dict.fromkeys(found, _CELL), (_SCORE, "", *ASPECTS))
+
+
+def _columns(cells: Mapping[str, Sequence[str]], wide: Mapping[str, int], names: Sequence[str]) -> list[str]:
+    """One line per name, with the models' cells in columns of these widths below their names."""
+    heads = "".join(f"{_short(m, n - _GAP):{n}}" for m, n in wide.items())
+    lines = [f"{'':{_TITLE}}{heads}"]
+    for at, name in enumerate(names):
+        title = _called(name) if name else ""
+        lines.append(f"{title:{_TITLE}}" + "".join(f"{cells[m][at]:{n}}" for m, n in wide.items()))
+    return [line.rstrip() for line in lines]
 
 
 def _of_general(cards: Sequence[Scorecard], columns: int) -> list[str]:
@@ -157,21 +190,36 @@ def _line(name: str, figure: Figure | None, chance: bool) -> str:
     return f"{_called(name):{_TITLE}}{formatted(figure):{_CELL}}{_word(figure, chance)}".rstrip()
 
 
-def _word(figure: Figure | Estimate | None, chance: bool) -> str:
+def _word(figure: Figure | Estimate | None, chance: bool, worded: Worded = cautious) -> str:
     """The word for an interval; no verdict if the detector may be no better than chance."""
-    return NO_VERDICT if chance else cautious(_figure(figure), DEGREES)
+    return NO_VERDICT if chance else worded(_figure(figure), DEGREES)
 
 
 def _called(name: str) -> str:
     return name.replace("_", " ") if name == _SCORE else f"  {name}"
 
 
-def notes(cards: Sequence[Scorecard]) -> list[str]:
+class Note(NamedTuple):
+    """A note for the reader.
+
+    Args:
+        text: the note.
+        reason: whether it says why a score is missing or uncertain.
+    """
+
+    text: str
+    reason: bool = False
+
+
+def notes(cards: Sequence[Scorecard]) -> list[Note]:
     """Notes for the reader, the most important first."""
     found: dict[str, list[str]] = {}
+    reasons: set[str] = set()
 
-    def note(text: str, card: Scorecard) -> None:
+    def note(text: str, card: Scorecard, *, reason: bool = False) -> None:
         found.setdefault(text, []).append(card.model)
+        if reason:
+            reasons.add(text)
 
     doubt = caution(cards)
     if conflict(cards):  # it makes the numbers side by side wrong, so it is never the note that is dropped
@@ -179,15 +227,16 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
             note(f"note: {doubt}", card)
     for card in cards:
         if card.unfounded:
-            note(f"no verdict: {card.unfounded}", card)
+            note(f"no verdict: {card.unfounded}", card, reason=True)
         score = card.figure("question_accuracy", _ANSWERED[0]) if card.general else card.figure(_SCORE, _SCORE)
         if card.general:
             if score is not None and score.reason:
-                note(f"questions: {score.reason}", card)
+                note(f"questions: {score.reason}", card, reason=True)
         elif score is None:
             note("no forget score: this requires forget, retain and adversarial prompts, a detector and CLIP", card)
         elif score.reason:
-            note(f"{'no forget score' if score.value is None else 'forget score'}: {cured(score.reason)}", card)
+            what = "no forget score" if score.value is None else "forget score"
+            note(f"{what}: {cured(score.reason)}", card, reason=True)
     for card in cards:
         if card.failures:
             note(f"failed: {counted(len(card.failures), 'image')}, such as {card.failures[0]}", card)
@@ -205,7 +254,10 @@ def notes(cards: Sequence[Scorecard]) -> list[str]:
             note(f"note: {text}", card)
     several = len({c.model for c in cards})
     return [
-        text if len(set(models)) == several else f"{', '.join(dict.fromkeys(map(_short, models)))}: {text}"
+        Note(
+            text if len(set(models)) == several else f"{', '.join(dict.fromkeys(map(_short, models)))}: {text}",
+            text in reasons,
+        )
         for text, models in found.items()
     ]
 
@@ -224,8 +276,8 @@ def _share(n: int, of: int) -> str:
     return "none" if not n else f"{min(99, max(1, round(100 * n / of)))}%"
 
 
-def _fitted(text: str, columns: int, most: int) -> list[str]:
-    """A note in at most this many lines, truncated if it is longer."""
+def _fitted(text: str, columns: int, most: int | None) -> list[str]:
+    """A note in at most this many lines, truncated if it is longer; None if it may have any number."""
     return textwrap.wrap(
         visible(text), columns, subsequent_indent="  ", max_lines=most, placeholder=" …", break_on_hyphens=False
     )

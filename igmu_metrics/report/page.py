@@ -193,7 +193,7 @@ def _parts(
 
 
 def _plots(found: View) -> dict[str, Any]:
-    forests, marked = [], found.winner.model if found.winner else ""
+    forests, marked = [], found.leaders[0].model if len(found.leaders) == 1 else ""
     columns = shown(found.cards)
     for column, original in zip(columns, before(found, columns), strict=True):
         figures = [(c.model, c.figure(column.score, column.figure)) for c in found.cards]

@@ -10,8 +10,7 @@ from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.report.view import RANKED_BY, View, ranked
 from igmu_metrics.report.wording import cured, listed, sentence
 from igmu_metrics.scorecard import Figure, Scorecard
-from igmu_metrics.statistics import overlap
-from igmu_metrics.statistics.formatting import bounds, value_of
+from igmu_metrics.statistics.formatting import value_of
 from igmu_metrics.verdict.recompute import of_original
 
 
@@ -48,12 +47,21 @@ COLUMNS: Final = (
 
 
 class Line(NamedTuple):
-    """One model: its values by column, its rank (None if it has none), and the model above that it overlaps."""
+    """One model: its values by column, and its rank.
+
+    Args:
+        model: its name.
+        figures: its values.
+        rank: its rank; None if it has none.
+        tied: the model above, if it is not settled that this one is worse.
+        best: whether it leads alone.
+    """
 
     model: str
     figures: Sequence[Figure | None]
     rank: int | None = None
-    overlaps: str = ""
+    tied: str = ""
+    best: bool = False
 
 
 class Ranking(NamedTuple):
@@ -94,7 +102,8 @@ def ranking(view: View) -> Ranking:
             card.model,
             [card.figure(c.score, c.figure) for c in columns],
             at + 1 if ranked(card) else None,
-            _tie(view.cards, at),
+            _tie(view, at),
+            not at and len(view.leaders) == 1,
         )
         for at, card in enumerate(view.cards)
     ]
@@ -124,10 +133,9 @@ def _why(card: Scorecard) -> str:
     return f"there is no forget score, because of missing {missing}" if missing else "there is no forget score"
 
 
-def _tie(cards: Sequence[Scorecard], at: int) -> str:
-    """The model above, if the intervals overlap, so that the order of the two is not settled."""
-    if not at or not ranked(cards[at]):
+def _tie(view: View, at: int) -> str:
+    """The model above, if the order of the two is not settled."""
+    if not at or not ranked(view.cards[at]):
         return ""
-    above, own = cards[at - 1 : at + 1]
-    first, second = (bounds(card.figure(*RANKED_BY)) for card in (above, own))
-    return above.model if first and second and overlap(first, second) else ""
+    above, own = view.cards[at - 1 : at + 1]
+    return "" if view.settled(above, own) else above.model

@@ -17,6 +17,7 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
 from igmu_metrics.generations import ORIGINAL
+from igmu_metrics.report.wording import listed
 from igmu_metrics.statistics.formatting import DASH, formatted, value_of
 
 if TYPE_CHECKING:
@@ -217,7 +218,8 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         tests: all comparisons of the cards (`igmu_metrics.verdict.compare.compared`).
         tested: whether to include the columns with tests and unclear images.
     """
-    from igmu_metrics.verdict.compare import main_measure, unlike
+    from igmu_metrics.verdict.alike import unlike
+    from igmu_metrics.verdict.compare import main_measure
 
     own = cards[0]
     title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
@@ -290,7 +292,7 @@ def over_concepts(cards: Sequence[Scorecard]) -> Table:
 
 
 def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list[Table]:
-    """Differences with their intervals, and whether they are significant: one narrow table per measure.
+    """Differences with their intervals, and whether they are significant: one narrow table per measure, one for scores.
 
     If there are many models, only differences from the original and between neighbours in the ranking are shown.
 
@@ -298,28 +300,45 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         found: all comparisons of the cards.
         cards: of the models.
     """
+    from igmu_metrics.verdict.compare import SCORES
+
     tables, n_found = [], len(found)
     ranked = [card.model for card in _ordered(cards) if card.model != card.original_model]
     if len(ranked) > _MANY:
         neighbours = [{better, worse} for better, worse in pairwise(ranked)]
         found = [c for c in found if c.original or {c.first, c.second} in neighbours]
     left_out = n_found - len(found)
-    for measure in dict.fromkeys(c.measure for c in found):
+    for measure in dict.fromkeys(c.measure for c in found if c.measure not in SCORES):
         table = titled(f"Difference in {measure}", "models", "difference", "on", "p", "real?")
         for c in found:
             if c.measure == measure:
-                told = formatted(Estimate(c.difference, c.interval), "+.2f")
-                p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
-                word = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
-                table.add_row(f"{c.first} – {c.second}", told, c.units, p, word)
+                table.add_row(f"{c.first} – {c.second}", *_result(c))
+        tables.append(table)
+    if scored := [c for c in found if c.measure in SCORES]:
+        title = f"Difference in {listed(list(dict.fromkeys(c.measure for c in scored)))}"
+        table = Keyed("models", "score", "difference", "on", "p", "real?", title=title, title_justify="left")
+        for c in scored:
+            table.add_row(f"{c.first} – {c.second}", c.measure, *_result(c))
         tables.append(table)
     if tables:
-        where = "Only where the original generated the concept. " if found[-1].conditional else ""
-        where += _counted(found)
+        where = (
+            "Conditional: only where the original generated the concept. " if any(c.conditional for c in found) else ""
+        )
+        where += _cautions(found)
         more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
         tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected.{more}"
         tables[-1].caption_justify = "left"
     return tables
+
+
+def _result(c: Comparison) -> tuple[str, str, str, str]:
+    """The difference, what it is based on, its p value, and whether it is real."""
+    told = formatted(Estimate(c.difference, c.interval), "+.2f")
+    return told, c.units if c.n else DASH, DASH if c.p_holm is None else f"{c.p_holm:.3g}", _word(c)
+
+
+def _word(c: Comparison) -> str:
+    return f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
 
 
 def agreement(cards: Sequence[Scorecard]) -> list[Table]:
@@ -364,25 +383,26 @@ def comparisons(found: Sequence[Comparison]) -> Table:
     title = f"Differences{where}; unadjusted 95% intervals, p Holm-corrected by measure"
     table = Keyed("first", "second", "measure", "difference", "raw", "n", "test", "p", "significant", title=title)
     table.title_justify, table.keys = "left", 3
-    table.caption, table.caption_justify = _counted(found).strip() or None, "left"
+    table.caption, table.caption_justify = _cautions(found).strip() or None, "left"
     for c in found:
-        verdict = f"no test: {c.why}" if c.p_holm is None else "yes" if c.significant else "not settled"
         difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))
         p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
-        table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, verdict)
+        table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, _word(c))
     return table
 
 
-def _counted(found: Sequence[Comparison]) -> str:
-    """How attacks are counted, followed by a space; "" if no comparison is about attacks."""
+def _cautions(found: Sequence[Comparison]) -> str:
+    """How attacks are counted, and what is unknown about quality, followed by a space; "" if neither is compared."""
     from igmu_metrics.verdict.compare import RESISTANCE
+    from igmu_metrics.verdict.joint import NO_FEATURES, QUALITY, SCORE
 
-    return (
+    attacks = (
         "Resistance counts every image of an adversarial prompt. Robustness (igmu score) and asr_any@k (igmu paper, "
         "igmu check) count each prompt once, as a success if at least one of its k images shows the concept. "
         if any(c.measure == RESISTANCE for c in found)
         else ""
     )
+    return attacks + f"{NO_FEATURES} " * any(c.measure in (SCORE, QUALITY) and c.n for c in found)
 
 
 def pareto(points: Sequence[Point]) -> Table:
@@ -416,7 +436,7 @@ def efficiency(cards: Sequence[Scorecard]) -> list[Table]:
 
 def _ordered(cards: Sequence[Scorecard]) -> list[Scorecard]:
     """Cards by forget score, best first; those without one, and all if their settings differ, by name."""
-    from igmu_metrics.verdict.compare import unlike
+    from igmu_metrics.verdict.alike import unlike
 
     name = "forget_score"
     apart = name in unlike(cards)

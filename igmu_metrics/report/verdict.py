@@ -2,8 +2,8 @@
 
 Conventions: words are as in `wording`. Forgetting and robustness count only images where the original generated the
 concept; preservation is relative to the original. Differences are those between neighbours in the ranking, and between
-each model and the original; they come from `igmu compare`, with its correction over all pairs of the same cards. Their
-intervals are unadjusted.
+each model and the original; in the forget score, also those between the best model and the others that lead with it.
+They come from `igmu compare`, with its correction over all pairs of the same cards. Their intervals are unadjusted.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from igmu_metrics.report.wording import (
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import formatted, number, value_of
 from igmu_metrics.verdict.compare import UNADJUSTED, Comparison
+from igmu_metrics.verdict.joint import SCORE
 from igmu_metrics.verdict.planning import plan
 
 ASKED: Final = {
@@ -110,7 +111,6 @@ def lead(view: View) -> tuple[str, str]:
     if best is None:
         return opening, unranked(view.cards)
     score = best.figure("forget_score", "forget_score")
-    first = f"{best.model} ranks first of {len(view.cards)} with" if len(view.cards) > 1 else f"{best.model} has"
     gone = best.figure("concept_accuracy", "conditional_unlearning_accuracy")
     held, kept = (best.figure("forget_score", name) for name in ("robustness", "preservation"))
     told = [
@@ -122,11 +122,40 @@ def lead(view: View) -> tuple[str, str]:
         )
         if value_of(figure) is not None
     ]
-    behind_it = f"{first} a forget score of {formatted(score, interval=' ({}–{})')}: {listed(told)}."
+    first = _leading(view, formatted(score, interval=" ({}–{})"))
+    behind_it = f"{first}: {listed(told)}." if told else f"{first}."
     rivals = [c.second if c.first == best.model else c.first for c in view.pairs if _open(c, best.model)]
     if rivals:
         behind_it += f" In forgetting alone, it cannot yet be distinguished from {listed(rivals)}."
     return opening, behind_it
+
+
+def _leading(view: View, score: str) -> str:
+    """Which models lead, whether the test separates them, and the best forget score."""
+    best, *rivals = view.leaders
+    if len(view.cards) == 1:
+        return f"{best.model} has a forget score of {score}"
+    if not rivals:
+        return f"{best.model} ranks first of {len(view.cards)} with a forget score of {score}"
+    tests = [view.between(best, rival) for rival in rivals]
+    open_, untested = [], []
+    for rival, test in zip(rivals, tests, strict=True):
+        (untested if test is None or test.p_holm is None else open_).append(rival.model)
+    why = listed(list(dict.fromkeys(t.why for t in tests if t is not None and t.why)) or ["there is no interval"])
+    s, are, were = ("s", "are", "were") if len(rivals) > 1 else ("", "is", "was")
+    of = f" from {best.model}" * (len(rivals) > 1)
+    if not untested:
+        result = f"{are} not significant"
+    elif not open_:
+        result = f"{were} not tested, because {why}"
+    else:
+        result = f"{are} not significant for {listed(open_)}, and not tested for {listed(untested)}, because {why}"
+    names = listed([best.model, *(rival.model for rival in rivals)])
+    who = f"Of {len(view.cards)} models, {names}" if len(rivals) + 1 < len(view.cards) else names
+    most = "highest" if len(view.cards) > 2 else "higher"
+    return (
+        f"{who} lead; the difference{s} in forget score{of} {result}. {best.model} has the {most} forget score, {score}"
+    )
 
 
 def _kept_in_general(view: View) -> str:
@@ -299,51 +328,70 @@ def _real(view: View) -> list[Finding]:
             NO_TEST if c.p_holm is None else "yes" if c.significant else NOT_SETTLED,
             _difference(c),
         )
-        for c in (*view.against, *_neighbours(view))
+        for c in _shown(view)
     ]
+
+
+def _shown(view: View) -> list[Comparison]:
+    """The comparisons that the verdict is about."""
+    leading = {view.first.model, *(card.model for card in view.leaders)}
+    scores = [c for c in view.scores if view.first.model in (c.first, c.second) and {c.first, c.second} <= leading]
+    near = _neighbours(view, view.scores)
+    return [*view.against, *_neighbours(view, view.pairs), *near, *(c for c in scores if c not in near)]
 
 
 def _difference(c: Comparison) -> str:
     """A difference with its interval and the result of its test."""
     if c.interval is None:
-        return sentence(c.why)
-    low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
-    said = f"{_points(c.difference)} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}"
+        return sentence(
+            f"the difference in {c.measure} cannot be computed, because {c.why}" if c.measure == SCORE else c.why
+        )
+    if c.measure == SCORE:
+        value, low, high = (number(v, "+.2f").replace("-", "−") for v in (c.difference, *c.interval))
+        told = "; quality is included by its interval, because scorecards contain no image features"
+    else:
+        value, told = _points(c.difference), ""
+        low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
+    said = f"{value} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}{told}"
     if c.p_holm is None:
         return sentence(f"{said}); not tested, because {c.why}")
     return sentence(f"{said}; p = {c.p_holm:.2g} after Holm correction over {counted(c.tests, 'test')})")
 
 
 def _more(view: View) -> list[Finding]:
-    tests = (*view.against, *_neighbours(view))
+    tests = _shown(view)
     found = [_planned(c) for c in tests if not c.significant]
     return found or [Finding(("all",), "none", "All differences above are already significant.")]
 
 
 def _planned(test: Comparison) -> Finding:
     about = (f"{test.first} – {test.second}",)
+    if test.measure == SCORE and test.p is None:
+        return Finding(about, NO_NUMBER, sentence(f"the difference in {SCORE} has no test, because {test.why}"))
     if not test.n:
         why = f"{test.why}; add prompts for which the original generates the concept"
         return Finding(about, NO_NUMBER, sentence(why))
     there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,} now"
+    of, kinds = (f" in {SCORE}", " of all splits together") if test.measure == SCORE else ("", "")
     if not test.difference:
-        return Finding(about, NO_NUMBER, "There is no difference so far that more prompts could confirm.")
+        return Finding(about, NO_NUMBER, f"There is no difference{of} so far that more prompts could confirm.")
     found = plan(test)
     if found.needed is None or found.more is None:
         return Finding(about, NO_NUMBER, "One prompt is not enough for an estimate. Generate a few more first.")
     if found.needed > _MANY:
-        why = f"A difference this small needs more than {_MANY:,} prompts; {there}. Treat it as a tie."
+        why = f"A difference{of} this small needs more than {_MANY:,} prompts; {there}. Treat it as a tie."
         return Finding(about, "very many", why)
-    said = f"A difference this large is detected with 80% probability on {counted(found.needed, 'prompt')}; {there}."
+    enough = f"{counted(found.needed, 'prompt')}{kinds}"
+    said = f"A difference{of} this large is detected with 80% probability on {enough}; {there}."
     return Finding(about, f"about {found.more:,} more", said)
 
 
-def _neighbours(view: View) -> list[Comparison]:
-    """Pairs of neighbours in the ranking; all pairs if nothing is ranked."""
+def _neighbours(view: View, pairs: Sequence[Comparison]) -> list[Comparison]:
+    """Those pairs that are neighbours in the ranking; all if nothing is ranked."""
     if view.winner is None:
-        return list(view.pairs)
+        return list(pairs)
     order = {c.model: at for at, c in enumerate(view.cards)}
-    return [c for c in view.pairs if abs(order[c.first] - order[c.second]) == 1]
+    return [c for c in pairs if abs(order[c.first] - order[c.second]) == 1]
 
 
 def _points(difference: float, *, zero: str = "no difference") -> str:

@@ -23,8 +23,10 @@ from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
 from igmu_metrics.images.reference import recorded
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics.formatting import value_of
+from igmu_metrics.statistics import overlap
+from igmu_metrics.statistics.formatting import bounds, value_of
 from igmu_metrics.verdict.compare import Comparison, compared, main_measure, require_comparable
+from igmu_metrics.verdict.joint import SCORE
 
 RETAIN: Final = "retain"
 RANKED_BY: Final = ("forget_score", "forget_score")
@@ -134,6 +136,34 @@ class View:
     def pairs(self) -> tuple[Comparison, ...]:
         """Each model against each other in the same."""
         return tuple(c for c in self.tests if not c.original and c.measure == main_measure(self.first))
+
+    @property
+    def scores(self) -> tuple[Comparison, ...]:
+        """Each model against each other in the forget score."""
+        return tuple(c for c in self.tests if c.measure == SCORE)
+
+    def settled(self, above: Scorecard, below: Scorecard) -> bool:
+        """Whether a forget score is really higher than another: by their test, or by both intervals if there is none.
+
+        A missing interval settles nothing.
+        """
+        test = self.between(above, below)
+        if test is not None and test.p_holm is not None:
+            return test.significant
+        first, second = (bounds(card.figure(*RANKED_BY)) for card in (above, below))
+        return first is not None and second is not None and not overlap(first, second)
+
+    def between(self, one: Scorecard, other: Scorecard) -> Comparison | None:
+        """The comparison of two models in the forget score."""
+        return next((c for c in self.scores if {c.first, c.second} == {one.model, other.model}), None)
+
+    @property
+    def leaders(self) -> tuple[Scorecard, ...]:
+        """The best card and all whose forget score is not clearly lower; none if no model can be ranked."""
+        best = self.winner
+        if best is None:
+            return ()
+        return (best, *(c for c in self.cards[1:] if ranked(c) and not self.settled(best, c)))
 
     @property
     def first(self) -> Scorecard:

@@ -369,11 +369,11 @@ def _waiting(cards: Mapping[str, Scorecard], prompts: int) -> set[str]:
 
     Differences from the original are not considered: conditional on the original, they are the same as forgetting.
     """
-    tests = compared(list(cards.values())) if len(cards) > 1 else ()
+    tests = compared(list(cards.values()), {FORGETTING}) if len(cards) > 1 else ()
     return {
         name
         for c in tests
-        if c.measure == FORGETTING and not c.original and not c.significant and not hopeless(c, prompts)
+        if not c.original and not c.significant and not hopeless(c, prompts)
         for name in (c.first, c.second)
     }
 

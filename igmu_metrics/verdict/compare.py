@@ -15,6 +15,8 @@ Conventions:
   comparisons in one measure (every model against the original and against every other model) are *one family*: Holm's
   correction covers all of its tests, so that a comparison has the same p value wherever it is shown. Intervals are not
   corrected and are called unadjusted.
+- The forget score, alignment and quality have no value for a single image. Models are compared in them by resampling
+  the prompts of both together (`joint`), and not with the original, because these scores are already relative to it.
 - Cards from one of several looks (`statistics.looks`) have repeated intervals and p values, according to the card with
   the larger number of planned looks. Models that stopped at different looks are compared on the generations of both.
 """
@@ -22,9 +24,10 @@ Conventions:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -39,6 +42,9 @@ from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict import joint
+from igmu_metrics.verdict.alike import OF_COVERAGE, OF_ROUNDS, differing
+from igmu_metrics.verdict.joint import SCORES
 
 ALPHA: Final = 0.05
 MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest possible p value
@@ -55,24 +61,8 @@ MEASURES: Final[Mapping[str, tuple[str, str, bool]]] = {
     RETAINING: ("retain", "present", True),
     ANSWERING: ("retain", "answered", True),
 }
-
-
-_GENERATED: Final = "generated"  # compared setting by setting, as far as both cards record it (`require_one_way`)
-# Fields of a signature that depend on which prompts and seeds were generated.
-_OF_COVERAGE: Final = ("rows", "k")
-_OF_ROUNDS: Final = ("rows",)  # those of them that differ between rounds of one protocol
-# The metrics that read the columns of MEASURES. Pairs are compared on nothing else, so a different CLIP does no harm.
+# The metrics that read the columns of MEASURES. These are compared on nothing else, so a different CLIP does no harm.
 _DECIDED: Final = ("concept_accuracy", "attack_success_rate", "question_accuracy")
-# Fields that a reader must know to be the same in all cards, with what they are called.
-_CONSTANT: Final[Mapping[str, str]] = {
-    "detector": "detector",
-    "detector.threshold": "threshold",
-    "original": "original",
-    "k": "k",
-    "dataset": "corpus",
-    "clip": "CLIP",
-    _GENERATED: "generated with",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +73,22 @@ class Comparison:
         first: a model.
         second: the model it is compared with.
         original: whether the second is the original, before unlearning.
-        measure: one of MEASURES.
+        measure: one of MEASURES or SCORES.
         difference: share of good generations (or answers) of the first minus that of the second, counting only prompts
-            and seeds for which the original generated the concept, −1..1; NaN if none count.
+            and seeds for which the original generated the concept, −1..1; of SCORES, the first model's score minus the
+            second's; NaN if none count.
         interval: 95% interval for the difference, not adjusted for the other comparisons; None if none count.
         n: number of pairs that count.
         n_prompts: number of their prompts; of source prompts for resistance to attacks.
-        only_first: number of pairs in which only the first model is good, or had more questions answered as intended.
-        only_second: number of pairs in which only the second model is.
-        raw: the difference over all pairs that could be judged, whatever the original generated; NaN without pairs.
+        only_first: number of pairs in which only the first model is good, or had more questions answered as intended;
+            0 for SCORES.
+        only_second: number of pairs in which only the second model is; 0 for SCORES.
+        raw: the difference over all pairs that could be judged, whatever the original generated; NaN without pairs, and
+            for SCORES.
         raw_n: number of those pairs.
-        variance: variance of the difference between prompts, for planning; NaN for fewer than two prompts.
-        test: `mcnemar` or `permutation`; "" if there is none.
+        variance: variance of the difference between prompts, for planning; NaN for fewer than two prompts. For SCORES,
+            it is derived from the interval; NaN without a test.
+        test: `mcnemar`, `permutation` or, for SCORES, `bootstrap`; "" if there is none.
         p: uncorrected p value, adjusted for several looks if necessary; None if there is no test.
         p_holm: p value corrected for all tests of the family; None if there is no test.
         family: number of comparisons of this measure, including those without a test.
@@ -131,8 +125,8 @@ class Comparison:
 
     @property
     def conditional(self) -> bool:
-        """Whether only what the original generated counts; in general prompts all does."""
-        return self.measure != ANSWERING
+        """Whether only what the original generated counts; in general prompts all does, and in SCORES much does."""
+        return self.measure in MEASURES and self.measure != ANSWERING
 
     @property
     def prompt(self) -> str:
@@ -156,10 +150,8 @@ class Comparison:
         start = f"{self.first} against {self.second} in {self.measure}"
         if self.interval is None:
             return f"{start}: the difference cannot be measured, because {self.why}"
-        told = (
-            f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}; raw "
-            f"{self.raw:+.2f} on {counted(self.raw_n, 'generation')})"
-        )
+        raw = f"; raw {self.raw:+.2f} on {counted(self.raw_n, 'generation')}" if self.raw == self.raw else ""
+        told = f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}{raw})"
         if self.p_holm is None:
             return f"{told}; not tested, because {self.why}"
         return (
@@ -180,7 +172,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         cards: cards of some models.
         ranked: whether their values will be shown side by side, so that they must cover the same part of the protocol;
             otherwise it is enough that they share generations, on which `compared` compares them, and that these were
-            judged in the same way; `not_compared` names scores that differ in other settings.
+            judged in the same way; `alike.not_compared` names scores that differ in other settings.
 
     Raises:
         EmptyInputError: there are no cards.
@@ -194,7 +186,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
             raise IncomparableError(
                 f"{first.model} and {other.model} have no score in common. Score them with the same settings."
             )
-        _require_alike(first, other, but=_OF_COVERAGE, ranked=ranked)
+        _require_alike(first, other, but=OF_COVERAGE, ranked=ranked)
         require_one_original(first, other)
         looked = _of_one_plan(first, other)
         if ranked and first.coverage != other.coverage and not looked:
@@ -203,7 +195,7 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
                 f"{covered(other)}). Show them separately, or use 'igmu compare', which compares shared generations."
             )
         if ranked:
-            _require_alike(first, other, but=_OF_ROUNDS if looked else ())
+            _require_alike(first, other, but=OF_ROUNDS if looked else ())
     require_one_way(cards)
     if not ranked:
         for a, b in combinations(cards, 2):
@@ -230,78 +222,12 @@ def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (
     shared = sorted(first.scores.keys() & other.scores.keys())
     decided = [name for name in shared if first.scores[name].name in _DECIDED]
     for name in shared if ranked or not decided else decided:
-        listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in _differing(first, other, name, but).items())
+        listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing(first, other, name, but).items())
         if listed:
             raise IncomparableError(
                 f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them with the "
                 "same settings."
             )
-
-
-def _differing(first: Scorecard, other: Scorecard, name: str, but: Sequence[str]) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two cards' signatures of a score differ, with both values; not how images were generated."""
-    found = first.scores[name].signed().differences(other.scores[name].signed())
-    return {k: both for k, both in found.items() if k not in (*but, _GENERATED)}
-
-
-def unlike(cards: Sequence[Scorecard]) -> dict[str, dict[str, list[Any]]]:
-    """Scores whose settings differ between cards, with the differing fields and their values (None if absent).
-
-    Cards that `require_comparable` accepts for pairwise comparison may differ in scores that do not depend on the
-    detector, such as those of CLIP. Their values must not be ranked.
-    """
-    found: dict[str, dict[str, list[Any]]] = {}
-    for first, other in combinations(cards, 2):
-        made = ways.differing(first, other)
-        for name in sorted(first.scores.keys() & other.scores.keys()):
-            for field, both in (_differing(first, other, name, _OF_COVERAGE) | made).items():
-                values = found.setdefault(name, {}).setdefault(field, [])
-                values += [value for value in both if value not in values]
-    return found
-
-
-def not_compared(cards: Sequence[Scorecard]) -> str:
-    """Which scores cannot be compared, and in which settings they differ; "" if all can be."""
-    told: dict[str, list[str]] = {}
-    for name, fields in unlike(cards).items():
-        # The revision and preparation of a network follow from its name, so they are named only if it is the same.
-        why = "; ".join(
-            f"{field}: {' and '.join('none' if value is None else str(value) for value in values)}"
-            for field, values in fields.items()
-            if "." not in field or field.partition(".")[0] not in fields
-        )
-        told.setdefault(why, []).append(name)
-    return " ".join(
-        f"Not compared, because the settings differ ({why}): {', '.join(names)}." for why, names in told.items()
-    )
-
-
-def agreed(cards: Sequence[Scorecard]) -> dict[str, Any]:
-    """The fields of signatures that all cards have, and in which all scores agree, except model, metric and version."""
-    fields: list[dict[str, Any]] = []
-    for card in cards:
-        found: dict[str, Any] = {}
-        for entry in card.scores.values():
-            found |= entry.signature
-        unsure = {k for e in card.scores.values() for k, v in e.signature.items() if found[k] != v}
-        fields.append({k: v for k, v in found.items() if k not in unsure | {"model", "metric", "v"}})
-    first, *others = fields
-    return {k: v for k, v in sorted(first.items()) if all(k in other and other[k] == v for other in others)}
-
-
-def same(cards: Sequence[Scorecard]) -> dict[str, Any]:
-    """What a comparison holds constant: detector, original, k, corpus, CLIP and generation settings, if they agree."""
-    found = agreed(cards)
-    return {name: found[name] for name in _CONSTANT if name in found}
-
-
-def same_in_all(found: Mapping[str, Any]) -> str:
-    """What is the same in all cards (see `same`), as a sentence; "" if nothing is."""
-    values = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in found.items()}
-    if "original" in found:
-        values["original"] = repr(found["original"])  # it is often called "original"
-    told = ", ".join(f"{_CONSTANT[name]} {value}" for name, value in values.items())
-    return f"The same in all scorecards: {told}." if told else ""
 
 
 def require_one_original(first: Scorecard, other: Scorecard) -> None:
@@ -346,11 +272,15 @@ def in_common(cards: Sequence[Scorecard]) -> str:
     return f"Coverage differs, so pairs are compared on the generations that both have: {pairs}."
 
 
-def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
+def compared(cards: Sequence[Scorecard], measures: Collection[str] = (*MEASURES, *SCORES)) -> tuple[Comparison, ...]:
     """All comparisons in each measure: the models against the original, then against each other.
 
-    A measure without judged rows is left out, except the main one: forgetting, or answers about general prompts. Cards
-    of the original against itself are left out too.
+    A measure without judged rows is left out, except the main one: forgetting, or answers about general prompts. A
+    score that neither model has is left out, and so are cards of the original against itself.
+
+    Args:
+        cards: cards of some models.
+        measures: some of MEASURES and SCORES; the correction does not depend on the others.
 
     Raises:
         IncomparableError: two cards of one model: their comparison would count as one more in the correction.
@@ -362,15 +292,20 @@ def compared(cards: Sequence[Scorecard]) -> tuple[Comparison, ...]:
                 f"there are {n} scorecards of {model!r} for {models[0].config}. Specify one scorecard per model."
             )
     found = [
-        _compare(c.model, c.original_model, m, c, c, ORIGINAL) for m in MEASURES for c in models if _measured(m, c)
+        _compare(c.model, c.original_model, m, c, c, ORIGINAL)
+        for m in MEASURES
+        for c in models
+        if m in measures and _measured(m, c)
     ]
+    pairs = list(combinations(models, 2))
     found += [
         _compare(a.model, b.model, m, a, b, "")
         for m in MEASURES
-        for a, b in combinations(models, 2)
-        if _measured(m, a, b)
+        for a, b in pairs
+        if m in measures and _measured(m, a, b)
     ]
-    return _corrected(found)
+    scored = [one for a, b in pairs for one in _scored(a, b, [m for m in joint.measured(a, b) if m in measures])]
+    return _corrected([*found, *sorted(scored, key=lambda c: [*SCORES].index(c.measure))])
 
 
 def main_measure(card: Scorecard) -> str:
@@ -417,8 +352,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
     gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
     shared = intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of)
-    looks = [look for look in (Looks.of(a), Looks.of(b)) if look is not None]
-    look = max(looks, key=lambda one: one.planned, default=None)
+    look = _look(a, b)
     with at_level(look.level if look else LEVEL):
         difference, interval = paired_difference(mine, theirs, of)
     only_first = sum(p.first > p.second for p in chosen)
@@ -457,6 +391,44 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     )
 
 
+def _look(a: Scorecard, b: Scorecard) -> Looks | None:
+    """The look that determines the level of a comparison: that of the card with more planned looks."""
+    looks = [look for look in (Looks.of(a), Looks.of(b)) if look is not None]
+    return max(looks, key=lambda one: one.planned, default=None)
+
+
+def _scored(a: Scorecard, b: Scorecard, measures: Sequence[str]) -> list[Comparison]:
+    """The comparisons of two models in SCORES, with uncorrected p values."""
+    look = _look(a, b)
+    level = look.level if look else LEVEL
+    with at_level(level):
+        found = joint.differences(a, b, measures)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return [
+        Comparison(
+            a.model,
+            b.model,
+            original=False,
+            measure=measure,
+            difference=one.difference,
+            interval=one.interval,
+            n=one.n,
+            n_prompts=one.n_prompts,
+            only_first=0,
+            only_second=0,
+            raw=float("nan"),
+            raw_n=0,
+            variance=float("nan")
+            if one.p is None or one.interval is None
+            else one.n_prompts * ((one.interval[1] - one.interval[0]) / (2 * z)) ** 2,
+            test="" if one.p is None else "bootstrap",
+            p=one.p if one.p is None or look is None else look.repeated(one.p),
+            why=one.why,
+        )
+        for measure, one in found.items()
+    ]
+
+
 class _Pair(NamedTuple):
     """A generation that was judged for both models: its unit, how good each model is, and whether it counts.
 
@@ -491,7 +463,7 @@ def _pairs(a: Scorecard, b: Scorecard, measure: str, suffix: str) -> list[_Pair]
 def _corrected(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """The comparisons with corrected p values; the correction covers all tests of a measure."""
     out = list(found)
-    for measure in MEASURES:
+    for measure in (*MEASURES, *SCORES):
         family = [at for at, c in enumerate(found) if c.measure == measure]
         tests = {at: p for at in family if (p := found[at].p) is not None}
         adjusted = dict(zip(tests, holm(list(tests.values())), strict=True))

@@ -22,7 +22,8 @@ from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, number, value_of
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import recompute
-from igmu_metrics.verdict.compare import agreed, require_comparable
+from igmu_metrics.verdict.alike import agreed
+from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, line, tabular
 
 _ACCURACY: Final = "concept_accuracy"

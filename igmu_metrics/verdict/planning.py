@@ -151,6 +151,8 @@ class Plan:
             return f"{start}; the difference is significant, so no more {c.prompt}s are needed"
         if c.n_prompts == 1:
             return f"{start}; one {c.prompt} is not enough for an estimate, so generate a few more first"
+        if c.variance != c.variance:
+            return f"{start}; no estimate is possible, because {c.why}"
         if self.more is None:
             return f"{start}; there is no difference" + "; see the detectable differences below" * c.conditional
         if (self.needed or 0) >= MOST:
@@ -204,6 +206,8 @@ def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPH
 
 def _corpus(c: Comparison, coverage: Mapping[str, Coverage]) -> dict[str, int]:
     """About how many prompts of the corpus count for a comparison, and their seeds; empty if the corpus is unknown."""
+    if c.measure not in MEASURES:
+        return {}
     part = MEASURES[c.measure][0]
     known = coverage.get("forget" if c.measure == RESISTANCE else part)  # rewordings are made from plain prompts
     if known is None or not known.n_prompts or not known.n_prompts_asked:

@@ -55,9 +55,9 @@ def scores(card: Scorecard) -> dict[str, Score]:
     for name, metric in registry.metrics().items():
         if name != FORGET and not _published(metric):
             continue
-        for part, table in parts(metric, _restored(metric, card.generations)):
+        for part, table in parts(metric, restored(metric, card.generations)):
             key = f"{name}/{part}" if part else name
-            if (entry := card.scores.get(key)) is None or _other(entry):
+            if (entry := card.scores.get(key)) is None or metric_differs(entry):
                 continue
             # Decisions made during scoring are recorded in the signature.
             decided = {k: v for k, v in entry.signature.items() if "." not in k}
@@ -114,18 +114,18 @@ def shortly(names: Sequence[str], others: Sequence[str]) -> str:
 
 def follows(entry: ScoreEntry) -> bool:
     """Whether a score is one of igmu's own and determined by a card's lines, at least in part."""
-    if entry.package or _other(entry):
+    if entry.package or metric_differs(entry):
         return False
     return entry.name == FORGET or _published(registry.metric(entry.name))
 
 
 def notes(card: Scorecard) -> list[str]:
     """Which scores cannot be recomputed here, because their metrics or columns are missing or different."""
-    told = {name: _other(entry) or _lacking(entry, card.generations) for name, entry in card.scores.items()}
+    told = {name: metric_differs(entry) or _lacking(entry, card.generations) for name, entry in card.scores.items()}
     return [f"the score {name} cannot be recomputed: {why}" for name, why in told.items() if why]
 
 
-def _other(entry: ScoreEntry) -> str:
+def metric_differs(entry: ScoreEntry) -> str:
     """Why the metric of a score differs from the installed one; "" if it does not."""
     if why := registry.absent(entry.name, entry.package):
         return why
@@ -136,11 +136,11 @@ def _other(entry: ScoreEntry) -> str:
 def _lacking(entry: ScoreEntry, table: Generations) -> str:
     """Why a score that lines determine is not determined by these; "" if it is."""
     metric = registry.metric(entry.name)
-    lost = lacking(metric, _restored(metric, table)) if follows(entry) else []
+    lost = lacking(metric, restored(metric, table)) if follows(entry) else []
     return f"the generations do not contain the columns {', '.join(lost)}" if lost else ""
 
 
-def _restored(metric: Metric, table: Generations) -> Generations:
+def restored(metric: Metric, table: Generations) -> Generations:
     """The table with empty columns added that a metric needs; a card omits columns without any value."""
     lost = [
         name
