@@ -600,9 +600,21 @@ def test_all_that_a_rank_rests_on_is_in_the_table(cards: list[Scorecard]) -> Non
 def test_a_rank_that_intervals_leave_open_says_so(cards: list[Scorecard]) -> None:
     esd, fmn = with_score(cards[0], 0.8, 0.7, 0.9), with_score(cards[1], 0.1, 0.0, 0.2)
     twin = esd.model_copy(update={"model": "twin"})
-    assert [line.overlaps for line in ranking(view(Section([esd, fmn], {}))).lines] == ["", ""]
-    assert [line.overlaps for line in ranking(view(Section([esd, twin], {}))).lines] == ["", "esd"]
-    assert "overlaps esd" in page.render(Section([esd, twin], {}))
+    assert [line.tied for line in ranking(view(Section([esd, fmn], {}))).lines] == ["", ""]
+    assert [line.tied for line in ranking(view(Section([esd, twin], {}))).lines] == ["", "esd"]
+    assert "not clearly below esd" in page.render(Section([esd, twin], {}))
+    for changed in ([esd, without_interval(fmn)], [without_interval(esd), fmn]):  # cards of others may have none
+        seen = view(Section(changed, {}))
+        assert [line.tied for line in ranking(seen).lines] == ["", "esd"]
+        assert "Neither esd nor fmn clearly leads" in verdict.lead(seen)[1]
+        assert "class=best" not in page.render(Section(changed, {}))
+
+
+def without_interval(card: Scorecard) -> Scorecard:
+    entry = card.scores["forget_score"]
+    figure = entry.figures["forget_score"].model_copy(update={"interval": None})
+    changed = entry.model_copy(update={"figures": {**entry.figures, "forget_score": figure}})
+    return card.model_copy(update={"scores": {**card.scores, "forget_score": changed}})
 
 
 # --- images -----------------------------------------------------------------------------------------------------

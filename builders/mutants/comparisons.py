@@ -11,6 +11,7 @@ _COMPARE: Final = f"{_ROOM}/compare.py"
 _TESTS: Final = ("tests/test_compare.py",)
 _COVERAGE: Final = ("tests/test_protocol_coverage.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
+_JOINT: Final = ("tests/test_joint.py",)
 _VERDICT: Final = ("tests/test_verdict.py",)
 _CRITERIA: Final = ("tests/test_criteria.py",)
 _WAYS: Final = ("tests/test_ways.py",)
@@ -116,7 +117,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "signatures-not-compared",
         _COMPARE,
-        "        _require_alike(first, other, but=_OF_COVERAGE, ranked=ranked)\n",
+        "        _require_alike(first, other, but=OF_COVERAGE, ranked=ranked)\n",
         "",
         _TESTS,
         "cards of unlike signatures are compared pair by pair",
@@ -156,7 +157,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ranked-at-unlike-k",
         _COMPARE,
-        "        if ranked:\n            _require_alike(first, other, but=_OF_ROUNDS if looked else ())\n",
+        "        if ranked:\n            _require_alike(first, other, but=OF_ROUNDS if looked else ())\n",
         "",
         (*_TESTS, *_COVERAGE),
         "attack success at k = 1 is ranked beside that at k = 5",
@@ -244,10 +245,58 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ties-not-told",
         "igmu_metrics/report/ranking.py",
-        'return above.model if first and second and overlap(first, second) else ""',
-        'return above.model if first and second and not overlap(first, second) else ""',
+        'return "" if view.settled(above, own) else above.model',
+        'return above.model if view.settled(above, own) else ""',
         ("tests/test_report.py::test_a_rank_that_intervals_leave_open_says_so",),
         "ranks that the intervals leave open look settled",
+    ),
+    Mutation(
+        "missing-interval-settles",
+        "igmu_metrics/report/view.py",
+        "return first is not None and second is not None and not overlap(first, second)",
+        "return first is None or second is None or not overlap(first, second)",
+        ("tests/test_report.py::test_a_rank_that_intervals_leave_open_says_so",),
+        "a rank is called settled because an interval is missing",
+    ),
+    Mutation(
+        "first-without-a-test",
+        "igmu_metrics/report/view.py",
+        "if ranked(c) and not self.settled(best, c)))",
+        "if False))",
+        _JOINT,
+        "a model ranks first although the difference is not significant",
+    ),
+    Mutation(
+        "quality-cancels-out",
+        "igmu_metrics/metrics/_aspect_differences.py",
+        "means[1].at(1 - end, level)",
+        "means[1].at(end, level)",
+        _JOINT,
+        "what cannot be resampled makes a difference look more certain than it is",
+    ),
+    Mutation(
+        "models-resampled-apart",
+        "igmu_metrics/metrics/_aspect_differences.py",
+        "(slice(width), slice(width, None))",
+        "(slice(width), slice(width))",
+        _JOINT,
+        "the second model is compared with the resampled values of the first",
+    ),
+    Mutation(
+        "order-of-models-changes-the-numbers",
+        "igmu_metrics/metrics/_aspect_differences.py",
+        "order = sorted((0, 1), key=lambda at: _content(sums[at]))",
+        "order = [0, 1]",
+        _JOINT,
+        "the p value depends on which of two models is named first",
+    ),
+    Mutation(
+        "scores-of-other-prompts-compared",
+        f"{_ROOM}/joint.py",
+        "    if set(a.generations.keys) != set(b.generations.keys):\n",
+        "    if False:\n",
+        _JOINT,
+        "forget scores of different prompts are subtracted",
     ),
     Mutation(
         "leaderboard-takes-wrong-cards",

@@ -150,12 +150,13 @@ def _leading(view: View, score: str) -> str:
         result = f"{were} not tested, because {why}"
     else:
         result = f"{are} not significant for {listed(open_)}, and not tested for {listed(untested)}, because {why}"
-    names = listed([best.model, *(rival.model for rival in rivals)])
-    who = f"Of {len(view.cards)} models, {names}" if len(rivals) + 1 < len(view.cards) else names
+    names = [best.model, *(rival.model for rival in rivals)]
+    if len(names) < len(view.cards):
+        who = f"Of {len(view.cards)} models, {listed(names)} lead"
+    else:
+        who = f"Neither {names[0]} nor {names[1]} clearly leads" if len(names) == 2 else "No model clearly leads"
     most = "highest" if len(view.cards) > 2 else "higher"
-    return (
-        f"{who} lead; the difference{s} in forget score{of} {result}. {best.model} has the {most} forget score, {score}"
-    )
+    return f"{who}; the difference{s} in forget score{of} {result}. {best.model} has the {most} forget score, {score}"
 
 
 def _kept_in_general(view: View) -> str:
