@@ -19,6 +19,7 @@ from igmu_metrics.report import brief
 from igmu_metrics.report import terminal as tables
 from igmu_metrics.report.concept_tables import concepts
 from igmu_metrics.report.families import tables as families
+from igmu_metrics.report.wording import cured
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict.compare import compared
 from igmu_metrics.verdict.verify import read_all
@@ -111,6 +112,44 @@ def test_no_forget_score_says_why_and_names_the_models(cards: list[Scorecard]) -
     assert "no forget score: no CLIP" in brief.lines([without])
     assert f"{own.model}: no forget score: no CLIP" in brief.lines([without, cards[1]])
     assert "not measured" in "\n".join(brief.lines([without]))
+
+
+REASON = (
+    "missing: quality (not defined without retain prompts with at least two seeds); alignment (no retain pair for "
+    "which the original's cosine is above 0)"
+)
+
+
+def without_score(card: Scorecard, reason: str) -> Scorecard:
+    entry = card.scores["forget_score"]
+    lacking = entry.figures["forget_score"].model_copy(update={"value": None, "interval": None, "reason": reason})
+    changed = entry.model_copy(update={"figures": {**entry.figures, "forget_score": lacking}})
+    return card.model_copy(update={"scores": {**card.scores, "forget_score": changed}})
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_reason_is_never_truncated(cards: list[Scorecard], n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended in the middle of "retain prompts with at …"."""
+    monkeypatch.setenv("COLUMNS", "80")
+    each = [without_score(card, f"{REASON} {at}") for at, card in enumerate(many(cards, n, notes=9))]
+    lines = brief.lines(each, ["report: report.html"])
+    said = " ".join(" ".join(lines).split())
+    for at, card in enumerate(each):
+        name = f"{card.model[:15]}…: " if n > 1 else ""
+        assert f"{name}no forget score: {cured(REASON)} {at}" in said
+    assert len(lines) <= (15 if n == 1 else 20)
+    assert max(map(len, lines)) <= 80
+
+
+def test_two_models_have_a_word_per_aspect(cards: list[Scorecard], monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [card for card in cards if card.model in ("esd", "uce")]
+    for columns, words in (("80", 12), ("60", 2)):
+        monkeypatch.setenv("COLUMNS", columns)
+        table = "\n".join(brief.lines(both)[:9])
+        assert len(re.findall(r"\b(?:yes|mostly|hardly|no|undecided)\b", table)) == words
+    certain = [card.model_copy(update={"model": f"{card.model}-2"}) for card in (cards[1], cards[1])]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, brief.lines([certain[0], cards[0]]))) <= 80
 
 
 def test_means_over_concepts(cards: list[Scorecard]) -> None:

@@ -40,6 +40,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
+from igmu_metrics.statistics.formatting import number
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import joint
@@ -150,8 +151,9 @@ class Comparison:
         start = f"{self.first} against {self.second} in {self.measure}"
         if self.interval is None:
             return f"{start}: the difference cannot be measured, because {self.why}"
-        raw = f"; raw {self.raw:+.2f} on {counted(self.raw_n, 'generation')}" if self.raw == self.raw else ""
-        told = f"{start}: {self.difference:+.2f} ({UNADJUSTED} {self.interval[0]:+.2f} to {self.interval[1]:+.2f}{raw})"
+        value, low, high = (number(v, "+.2f") for v in (self.difference, *self.interval))
+        raw = f"; raw {number(self.raw, '+.2f')} on {counted(self.raw_n, 'generation')}" * (self.raw == self.raw)
+        told = f"{start}: {value} ({UNADJUSTED} {low} to {high}{raw})"
         if self.p_holm is None:
             return f"{told}; not tested, because {self.why}"
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,9 +18,13 @@ from igmu_metrics.coverage import Coverage
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, detectable_gap, prompts_for
+from igmu_metrics.statistics.formatting import number
 from igmu_metrics.statistics.looks import cost
 from igmu_metrics.statistics.power import MOST
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, RESISTANCE, Comparison, compared
+from igmu_metrics.verdict.joint import SCORE
+
+_SCORED_ON: Final = {SCORE: ("forget", "adversarial", "retain")}  # other scores: retain prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,9 @@ class Plan:
         if not c.n:
             more = "; add prompts for which the original shows the concept" * c.conditional
             return f"{who} in {c.measure}: {c.why}{more}"
-        start = f"{who}: {c.difference:+.2f} in {c.measure} on {c.n_prompts} {c.prompt}{'s' * (c.n_prompts > 1)}"
+        start = (
+            f"{who}: {number(c.difference, '+.2f')} in {c.measure} on {c.n_prompts} {c.prompt}{'s' * (c.n_prompts > 1)}"
+        )
         if self.more == 0:
             return f"{start}; the difference is significant, so no more {c.prompt}s are needed"
         if c.n_prompts == 1:
@@ -207,7 +213,9 @@ def plans(cards: Sequence[Scorecard], *, power: float = 0.8, alpha: float = ALPH
 def _corpus(c: Comparison, coverage: Mapping[str, Coverage]) -> dict[str, int]:
     """About how many prompts of the corpus count for a comparison, and their seeds; empty if the corpus is unknown."""
     if c.measure not in MEASURES:
-        return {}
+        parts = [coverage[p] for p in _SCORED_ON.get(c.measure, ("retain",)) if p in coverage]
+        n, asked = sum(p.n_prompts for p in parts), sum(p.n_prompts_asked for p in parts)
+        return {"offered": int(min(1.0, c.n_prompts / n) * asked)} if n else {}
     part = MEASURES[c.measure][0]
     known = coverage.get("forget" if c.measure == RESISTANCE else part)  # rewordings are made from plain prompts
     if known is None or not known.n_prompts or not known.n_prompts_asked:
