@@ -510,6 +510,29 @@ def test_forget_score_and_its_aspects(prompts: int) -> None:
     assert all(0.93 <= s <= 0.975 for s in shares.values()), shares  # 2000 repeats: ± 0.5%
 
 
+@pytest.mark.parametrize("prompts", [16, 48])
+def test_models_with_the_same_forget_score_rarely_differ_significantly(prompts: int) -> None:
+    """At most in 5% of cases; less often, because the intervals of quality count with their opposite ends."""
+    from igmu_metrics.contract import Estimate
+    from igmu_metrics.metrics._aspect_differences import Pair
+    from igmu_metrics.metrics._aspects import aspect_figures, judged_rows
+
+    rng = np.random.default_rng(prompts)
+    found: dict[str, list[bool]] = {"certain": [], "quality": []}
+    for i in range(400):
+        rows, parts = [], []
+        for quality in rng.normal(0.8, 0.04, 2):
+            table = forget_score.rows(**forget_rows(rng, prompts)[0])
+            rows.append(judged_rows(table).with_facts(k=table.facts["k"]))
+            parts.append(aspect_figures(rows[-1], i, 200)[0] | {"alignment": Estimate(0.9, (0.9, 0.9))})
+            parts[-1]["quality"] = Estimate(quality, (quality - 0.0784, quality + 0.0784))
+        pair = Pair.of((rows[0], rows[1]), (parts[0], parts[1]), seed=i, resamples=1000)
+        for name, names in (("certain", forget_score.ASPECTS[:4]), ("quality", forget_score.ASPECTS)):
+            found[name].append(pair.difference(names)[2] <= 0.05)
+    shares = {name: float(np.mean(each)) for name, each in found.items()}
+    assert shares["quality"] <= shares["certain"] <= 0.07, shares  # 400 repeats: ± 1.1%
+
+
 @pytest.mark.parametrize(("first", "second"), [(0.5, 0.7), (0.9, 0.75)])
 @pytest.mark.parametrize(("seeds", "within", "between"), [(1, 0.3, 0.0), (5, 0.3, 0.0), (5, 0.4, 0.5)])
 def test_the_planned_number_of_prompts_has_the_planned_power(

@@ -69,8 +69,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "family-without-pairs",
         _COMPARE,
-        "for a, b in combinations(models, 2)\n        if _measured",
-        "for a, b in combinations(models[:2], 2)\n        if _measured",
+        "pairs = list(combinations(models, 2))",
+        "pairs = list(combinations(models[:2], 2))",
         _TESTS,
         "some models are never compared with each other",
     ),

@@ -300,7 +300,7 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         found: all comparisons of the cards.
         cards: of the models.
     """
-    from igmu_metrics.verdict.compare import SCORES
+    from igmu_metrics.verdict.joint import SCORES
 
     tables, n_found = [], len(found)
     ranked = [card.model for card in _ordered(cards) if card.model != card.original_model]

@@ -138,9 +138,9 @@ def _leading(view: View, score: str) -> str:
     if not rivals:
         return f"{best.model} ranks first of {len(view.cards)} with a forget score of {score}"
     tests = [view.between(best, rival) for rival in rivals]
-    open_, untested = [], []
-    for rival, test in zip(rivals, tests, strict=True):
-        (untested if test is None or test.p_holm is None else open_).append(rival.model)
+    tested = [test is not None and test.p_holm is not None for test in tests]
+    open_ = [rival.model for rival, has in zip(rivals, tested, strict=True) if has]
+    untested = [rival.model for rival, has in zip(rivals, tested, strict=True) if not has]
     why = listed(list(dict.fromkeys(t.why for t in tests if t is not None and t.why)) or ["there is no interval"])
     s, are, were = ("s", "are", "were") if len(rivals) > 1 else ("", "is", "was")
     of = f" from {best.model}" * (len(rivals) > 1)

@@ -337,7 +337,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     """
     pairs = _pairs(a, b, measure, suffix)
     chosen = [pair for pair in pairs if pair.drawn]
-    raw = float(np.mean([p.first for p in pairs]) - np.mean([p.second for p in pairs])) if pairs else float("nan")
+    raw = float(np.mean([p.first for p in pairs]) - np.mean([p.second for p in pairs])) if pairs else np.nan
     beside: dict[str, Any] = {"original": suffix == ORIGINAL, "raw": raw, "raw_n": len(pairs)}
     if not chosen:
         why = (
@@ -347,7 +347,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
             if measure == ANSWERING
             else f"no {MEASURES[measure][0]} generation was judged for both models"
         )
-        nan = float("nan")
+        nan = np.nan  # always the same object, so that equal comparisons are equal
         return Comparison(first, second, measure=measure, difference=nan, interval=None, n=0, n_prompts=0,
                           only_first=0, only_second=0, variance=nan, test="", p=None, why=why, **beside)  # fmt: skip
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
@@ -384,7 +384,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         n_prompts=len(prompts),
         only_first=only_first,
         only_second=only_second,
-        variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else float("nan"),
+        variance=float(gaps.var(ddof=1)) if len(gaps) > 1 else np.nan,
         test=test,
         p=p,
         correlation=None if shared != shared else shared,
@@ -418,9 +418,9 @@ def _scored(a: Scorecard, b: Scorecard, measures: Sequence[str]) -> list[Compari
             n_prompts=one.n_prompts,
             only_first=0,
             only_second=0,
-            raw=float("nan"),
+            raw=np.nan,
             raw_n=0,
-            variance=float("nan")
+            variance=np.nan
             if one.p is None or one.interval is None
             else one.n_prompts * ((one.interval[1] - one.interval[0]) / (2 * z)) ** 2,
             test="" if one.p is None else "bootstrap",

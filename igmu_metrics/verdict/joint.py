@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Interval
 from igmu_metrics.generations import Generations
@@ -72,7 +74,7 @@ def differences(a: Scorecard, b: Scorecard, measures: Sequence[str]) -> dict[str
     for measure in measures:
         why = refused or _missing(a, b, measure)
         if why:
-            found[measure] = Found(float("nan"), None, 0, 0, None, why)
+            found[measure] = Found(np.nan, None, 0, 0, None, why)
             continue
         pair = pair or Pair.of((_rows(a), _rows(b)), (_aspects(a), _aspects(b)))
         name, aspects = SCORES[measure]
@@ -92,7 +94,8 @@ def _refused(a: Scorecard, b: Scorecard) -> str:
         return "the two scorecards cover different prompts and seeds"
     if found := differing(a, b, FORGET, OF_ROUNDS):
         return "the settings differ (" + "; ".join(f"{k}: {x} and {y}" for k, (x, y) in found.items()) + ")"
-    return metric_differs(a.scores[FORGET])
+    why = metric_differs(a.scores[FORGET])
+    return f"the aspects of the forget score cannot be computed again ({why})" if why else ""
 
 
 def _missing(a: Scorecard, b: Scorecard, measure: str) -> str:
