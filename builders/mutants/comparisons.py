@@ -11,7 +11,6 @@ _COMPARE: Final = f"{_ROOM}/compare.py"
 _TESTS: Final = ("tests/test_compare.py",)
 _COVERAGE: Final = ("tests/test_protocol_coverage.py",)
 _VERIFY: Final = ("tests/test_verify.py",)
-_JOINT: Final = ("tests/test_joint.py",)
 _VERDICT: Final = ("tests/test_verdict.py",)
 _CRITERIA: Final = ("tests/test_criteria.py",)
 _WAYS: Final = ("tests/test_ways.py",)
@@ -249,54 +248,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         'return above.model if view.settled(above, own) else ""',
         ("tests/test_report.py::test_a_rank_that_intervals_leave_open_says_so",),
         "ranks that the intervals leave open look settled",
-    ),
-    Mutation(
-        "missing-interval-settles",
-        "igmu_metrics/report/view.py",
-        "return first is not None and second is not None and not overlap(first, second)",
-        "return first is None or second is None or not overlap(first, second)",
-        ("tests/test_report.py::test_a_rank_that_intervals_leave_open_says_so",),
-        "a rank is called settled because an interval is missing",
-    ),
-    Mutation(
-        "first-without-a-test",
-        "igmu_metrics/report/view.py",
-        "if ranked(c) and not self.settled(best, c)))",
-        "if False))",
-        _JOINT,
-        "a model ranks first although the difference is not significant",
-    ),
-    Mutation(
-        "quality-cancels-out",
-        "igmu_metrics/metrics/_aspect_differences.py",
-        "means[1].at(1 - end, level)",
-        "means[1].at(end, level)",
-        _JOINT,
-        "what cannot be resampled makes a difference look more certain than it is",
-    ),
-    Mutation(
-        "models-resampled-apart",
-        "igmu_metrics/metrics/_aspect_differences.py",
-        "(slice(width), slice(width, None))",
-        "(slice(width), slice(width))",
-        _JOINT,
-        "the second model is compared with the resampled values of the first",
-    ),
-    Mutation(
-        "order-of-models-changes-the-numbers",
-        "igmu_metrics/metrics/_aspect_differences.py",
-        "order = sorted((0, 1), key=lambda at: _content(sums[at]))",
-        "order = [0, 1]",
-        _JOINT,
-        "the p value depends on which of two models is named first",
-    ),
-    Mutation(
-        "scores-of-other-prompts-compared",
-        f"{_ROOM}/joint.py",
-        "    if set(a.generations.keys) != set(b.generations.keys):\n",
-        "    if False:\n",
-        _JOINT,
-        "forget scores of different prompts are subtracted",
     ),
     Mutation(
         "leaderboard-takes-wrong-cards",

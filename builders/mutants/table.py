@@ -13,6 +13,7 @@ from builders.mutants import (
     metrics,
     opening,
     references,
+    scores,
     signatures,
     statistics,
 )
@@ -23,6 +24,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *metrics.MUTATIONS,
     *distances.MUTATIONS,
     *comparisons.MUTATIONS,
+    *scores.MUTATIONS,
     *signatures.MUTATIONS,
     *intake.MUTATIONS,
     *opening.MUTATIONS,
