@@ -374,7 +374,7 @@ def _planned(test: Comparison) -> Finding:
         why = f"{test.why}; add prompts for which the original generates the concept"
         return Finding(about, NO_NUMBER, sentence(why))
     there = f"there {'is' if test.n_prompts == 1 else 'are'} {test.n_prompts:,} now"
-    of, kinds = (f" in {SCORE}", " of all splits together") if test.measure == SCORE else ("", "")
+    of, kinds = f" in {test.measure}", " of all splits together" * (test.measure == SCORE)
     if not test.difference:
         return Finding(about, NO_NUMBER, f"So far, there is no difference{of} that more prompts could confirm.")
     found = plan(test)
