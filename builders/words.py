@@ -45,6 +45,7 @@ CLEAN: Final = (
     "docs/audit.md",
     "docs/comparison.md",
     "docs/faq.md",
+    "docs/graded.md",
     "docs/index.md",
     "docs/intervals.md",
     "docs/limits.md",
@@ -69,7 +70,13 @@ CLEAN: Final = (
 )
 """Pages without a banned word; a page that is rewritten joins them and stays clean."""
 _PAGES: Final = ("README.md", "dataset_card.md", "docs/*.md", "docs/guides/*.md")
-_OF_COMMANDS: Final = ("docs/audit.md", "docs/performance.md", "docs/robustness.md", "docs/sandbox.md")
+_OF_COMMANDS: Final = (
+    "docs/audit.md",
+    "docs/graded.md",
+    "docs/performance.md",
+    "docs/robustness.md",
+    "docs/sandbox.md",
+)
 _SKIPPED: Final = re.compile(r"igmu_data/(concepts|attacks|sandbox)/|igmu_metrics/sandbox/audit/")
 _WORD: Final = re.compile(rf"\b(?:{'|'.join(BANNED)})\b", re.IGNORECASE)
 # Not a modulo of numbers, `%s`, or the end of a template's block.

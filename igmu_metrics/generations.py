@@ -359,7 +359,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
         raise MetadataError(
-            f"{path} is not a valid table written by 'igmu score --shard' ({error}). Score again."
+            f"{path} is not a valid table written by 'igmu score --shard' ({error}). Score the images again."
         ) from error
 
 

@@ -269,7 +269,7 @@ def test_power_knows_what_a_config_has() -> None:
         run("power", "--rate", "0.9", "--rate", "0.6", "--bench", "x")
     with pytest.raises(InputError, match="--seeds is 6, but the config has 5 seeds per prompt"):
         run("power", "--rate", "0.9", "--rate", "0.6", "--seeds", "6", *church)
-    with pytest.raises(InputError, match="Specify one rate for a --bound"):
+    with pytest.raises(InputError, match="With --bound, specify only one rate"):
         run("power", "--rate", "0.9", "--rate", "0.6", "--bound", "0.5")
 
 

@@ -29,7 +29,7 @@ def attack(
     ],
     original: Annotated[
         str,
-        typer.Option(help="Original model, before unlearning: a diffusers folder, a Hub id[@revision] or sandbox."),
+        typer.Option(help="Original model, before unlearning: a diffusers folder, a Hub id[@revision], or 'sandbox'."),
     ],
     config: Config,
     out: Annotated[

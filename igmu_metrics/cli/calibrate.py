@@ -33,7 +33,7 @@ def calibrate(
         str,
         typer.Option(
             help="Labelled images: a CSV file of labels, a folder with a labels.csv, an ImageFolder, a Parquet "
-            "file, a Hub id or sandbox."
+            "file, a Hub id, or 'sandbox'."
         ),
     ],
     detector: Annotated[str, option("detector", "Detector to measure, such as clip, siglip:MODEL or sandbox.")],

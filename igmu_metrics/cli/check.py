@@ -18,11 +18,14 @@ def check(
     cards: Cards,
     at_least: Annotated[
         list[str] | None,
-        bound("--min", "Lowest value allowed for a metric or for coverage; repeat the option for each bound."),
+        bound("--min", "Lowest value allowed for a metric, or for 'coverage'; repeat the option for each bound."),
     ] = None,
     at_most: Annotated[
         list[str] | None,
-        bound("--max", "Highest value allowed for a metric or for failed; repeat the option for each bound."),
+        bound(
+            "--max",
+            "Highest value allowed for a metric, or for 'failed' (the number of failed images); repeat the option for each bound.",
+        ),
     ] = None,
 ) -> Met:
     """Check scorecards against bounds, for continuous integration: print one line per bound and set the exit code.

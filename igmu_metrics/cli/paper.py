@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def paper(cards: Cards) -> Told:
-    """Print the results for a paper: one sentence per model, a LaTeX table with a footnote, and comments on what to
+    """Print the results in a form ready for a paper: one sentence per model, a LaTeX table with a footnote, and comments on what to
     report and why."""
     from igmu_metrics.cli._card_answers import Told
     from igmu_metrics.report import brief

@@ -208,7 +208,7 @@ def _checked(given: Mapping[str, Any]) -> str:
             "of prompts. Omit one of them."
         )
     if mode != _RATES and len(given.get("rate", ())) > 1:
-        raise InputError(f"--rate is used {len(given['rate'])} times. Specify one rate for a --bound.")
+        raise InputError(f"--rate is used {len(given['rate'])} times. With --bound, specify only one rate.")
     return mode
 
 

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 
 def train_detector(
-    data: Annotated[str, typer.Option(help="Labelled images: a folder (ImageFolder or Parquet), a Hub id or sandbox.")],
+    data: Annotated[
+        str, typer.Option(help="Labelled images: a folder (ImageFolder or Parquet), a Hub id, or 'sandbox'.")
+    ],
     concept: Annotated[str, typer.Option(help="Concept that the detector looks for, such as object/church.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write, for use as --detector igmu-head:FILE.")],
     clip: Annotated[
         str | None,
         typer.Option(
-            help="CLIP model that computes the features: folder, Hub id or sandbox; default: ViT-B/32, or sandbox for "
+            help="CLIP model that computes the features: folder, Hub id or 'sandbox'; default: ViT-B/32, or 'sandbox' for "
             "--data sandbox."
         ),
     ] = None,

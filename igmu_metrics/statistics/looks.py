@@ -119,7 +119,7 @@ class Looks:
         if (told := {k: signature.get(k) for k in found.fields}) != found.fields:
             raise InputError(
                 f"the signature says that the score was computed at interim check {text!r} with {told}, but this "
-                f"version of igmu supports only {found.fields}. Score again."
+                f"version of igmu supports only {found.fields}. Score the images again."
             )
         return found
 

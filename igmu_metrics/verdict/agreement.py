@@ -88,7 +88,7 @@ def panel(detectors: Sequence[str], calibrations: Sequence[str], settings: Mappi
             )
     if settings.get("config") == GENERAL:
         raise InputError(
-            f"config {GENERAL!r} is scored by asking questions of one detector, but {len(detectors)} are given. "
+            f"config {GENERAL!r} is scored by asking one detector questions, but {len(detectors)} detectors are given. "
             "Specify only one."
         )
     of: dict[str, str] = {}

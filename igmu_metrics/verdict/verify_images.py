@@ -193,7 +193,7 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
     """
     if card.provenance is None:
         raise MetadataError(
-            f"the scorecard of {card.model} does not record how it was made (it has no provenance). Score again."
+            f"the scorecard of {card.model} does not record how it was made (it has no provenance). Score the images again."
         )
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
@@ -206,7 +206,7 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
         return replace(made.settled(), **chosen)
     except TypeError as error:
         raise MetadataError(
-            f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score again."
+            f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score the images again."
         ) from error
 
 
@@ -283,7 +283,7 @@ def lines_unlike(told: Generations, found: Generations) -> Iterator[Problem]:
         for t in (told, found)
     )
     for row, seed in sorted(theirs.keys() - mine.keys()):
-        yield Problem("generations", f"row {row!r}, seed {seed} is missing, although its images were scored")
+        yield Problem("generations", f"there is no line for row {row!r}, seed {seed}, although its images were scored")
     for key, (at, line) in mine.items():
         if key not in theirs:
             yield Problem(f"generations.{at}", f"the images of row {key[0]!r}, seed {key[1]} were not scored")
