@@ -36,8 +36,8 @@ def train_detector(
     clip: Annotated[
         str | None,
         typer.Option(
-            help="CLIP model that computes the features: folder, Hub id or 'sandbox'; default: ViT-B/32, or 'sandbox' for "
-            "--data sandbox."
+            help="CLIP model that computes the features: folder, Hub id or 'sandbox'; default: ViT-B/32, or 'sandbox' "
+            "for --data sandbox."
         ),
     ] = None,
     config: DatasetConfig = None,

@@ -193,7 +193,8 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
     """
     if card.provenance is None:
         raise MetadataError(
-            f"the scorecard of {card.model} does not record how it was made (it has no provenance). Score the images again."
+            f"the scorecard of {card.model} does not record how it was made (it has no provenance). Score the "
+            "images again."
         )
     known = {f.name for f in fields(Evaluation)}
     options: dict[str, Any] = {k: v for k, v in card.provenance.options.items() if k in known}
@@ -206,7 +207,8 @@ def evaluation_of(card: Scorecard, changed: Mapping[str, Any], *, only: Collecti
         return replace(made.settled(), **chosen)
     except TypeError as error:
         raise MetadataError(
-            f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score the images again."
+            f"the scorecard of {card.model} records options that 'igmu score' does not have ({error}). Score "
+            "the images again."
         ) from error
 
 
