@@ -24,8 +24,8 @@ def check(
         list[str] | None,
         bound(
             "--max",
-            "Highest value allowed for a metric, or for 'failed' (the number of failed images); repeat the option for each "
-            "bound.",
+            "Highest value allowed for a metric, or for 'failed' (the number of failed images); repeat the option for "
+            "each bound.",
         ),
     ] = None,
 ) -> Met:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def paper(cards: Cards) -> Told:
-    """Print the results in a form ready for a paper: one sentence per model, a LaTeX table with a footnote, and comments
-    on what to report and why."""
+    """Print the results in a form ready for a paper: one sentence per model, a LaTeX table with a footnote, and
+    comments on what to report and why."""
     from igmu_metrics.cli._card_answers import Told
     from igmu_metrics.report import brief
     from igmu_metrics.verdict import paper as papers
