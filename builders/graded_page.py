@@ -90,7 +90,7 @@ def _paragraphs(tasks: Mapping[str, Sequence[Step]], command: str, prompts: Sequ
     n = " or ".join(map(str, prompts))
     yield f"Each model generates {seeds} images for each of {n} prompts. The kinds of models:\n"
     yield "".join(f"- `{kind}`: {_MADE[kind]}.\n" for kind in MOVES if any(s.kind == kind for s in _all(tasks)))
-    yield "## Does the order come out?\n"
+    yield "## Do the scores follow the order?\n"
     yield (
         "*Correlation* is Kendall's τ-b between step and score: 1 if every step goes in the expected direction, −1 if "
         "every step goes the other way. *Contradictions* counts the pairs of models whose 95% intervals do not overlap "
