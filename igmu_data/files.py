@@ -274,7 +274,8 @@ def require_own(path: Path, own: Callable[[Path], object]) -> None:
         known = False
     if not known:
         raise OutputError(
-            f"{path} already exists, and igmu did not write this file. Choose another --out, or move the file."
+            f"{path} already exists, and it is not an earlier output of this kind that igmu wrote. Choose another "
+            "--out, or move the file."
         )
 
 

@@ -343,9 +343,7 @@ def require_own_id(name: str, where: object) -> None:
         like = "".join(f"did you mean {one!r}? " for one in nearest(domain, domains(), 1))
         raise InputError(f"{where}: there is no domain {domain!r}; {like}Use one of {', '.join(domains())}.")
     if name in packaged():
-        raise DuplicateIdError(
-            f"{where}: igmu already has a concept {name!r}. Choose a different name for your concept."
-        )
+        raise DuplicateIdError(f"{where}: igmu already has a concept {name!r}. Choose another name for your concept.")
 
 
 def own_concept(path: Path) -> OwnConcept:

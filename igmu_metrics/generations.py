@@ -3,8 +3,7 @@
 Conventions: a generation is one prompt and one seed, `(id, seed)`. Columns are named as in the corpus (`id`, `prompt`,
 `split`, `own_concept`, …); columns of the original model have the suffix `_original`. Some columns come from the
 corpus, some describe the file (`sha256`, `format`, `width` …), and others are measured (`probability`, features,
-distances); `status` says what happened. `COLUMNS` defines all columns of evaluations; tables made by callers may have
-more. Folders, shards, scorecards, reports, the audit and attacks all read and write this table.
+distances); `status` says what happened. `COLUMNS` defines all columns of evaluations; callers' tables may have more.
 
 Missing values are "" for texts, masked for numbers and decisions, and rows of NaN for features. `failed` and `unclear`
 differ from missing: a failed generation has a status that says why; an unclear or blank one has a masked decision.
@@ -92,9 +91,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "recorded_sha256": Column("text", "SHA-256 of the file according to the folder's metadata", published=False),
         "generated_with": Column("text", "steps, guidance, size, scheduler, dtype", both=True, published=False),
         "rounded_with": Column("text", "batch size and compilation from metadata", both=True, published=False),
-        "looks": Column(
-            "text", "number of the latest interim check of the run that generated the image", published=False
-        ),
+        "looks": Column("text", "latest interim check of the run that generated the image", published=False),
         "seed_from": Column("text", "how an assumed seed was chosen", both=True, published=False),
         "status": Column("text", "ok, unclear, blank (a single color), or failed with the reason", both=True),
         "sha256": Column("text", "SHA-256 of the image file", both=True, pattern=SHA256),
@@ -109,9 +106,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
             "number", "CLIP cosine of image and prompt without the concept", both=True, low=-1, high=1
         ),
         "reward": Column("number", "score that the --align model gives to the image and its prompt", both=True),
-        "truncated": Column(
-            "flag", "whether CLIP read only the beginning of the prompt, because the prompt is too long"
-        ),
+        "truncated": Column("flag", "whether CLIP read only the beginning of the prompt, which is too long"),
         "answered": Column("number", "share of the row's questions answered as intended", both=True, low=0, high=1),
         "lpips": Column("number", "LPIPS between the images of both models", low=0),
         "clip_features": Column("vector", "CLIP embedding of the image", both=True, published=False),
@@ -299,9 +294,7 @@ def joined(tables: Sequence[Generations]) -> Generations:
             widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
             if len(widths) > 1:
                 listed = " and ".join(map(str, widths))
-                raise InputError(
-                    f"{name}: the vectors have different lengths, {listed}. Compute all of them with the same network."
-                )
+                raise InputError(f"{name}: the vectors have different lengths, {listed}. Use one network for all.")
             width = widths[0] if widths else 0
             parts = [p if p.ndim == 2 and p.shape[1] == width else np.full((len(p), width), np.nan) for p in parts]
         masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
@@ -358,9 +351,7 @@ def read(path: Path) -> tuple[Generations, dict[str, Any]]:
         columns = {name: _numpy(name, whole.column(name).combine_chunks()) for name in whole.column_names}
         return Generations(columns, facts.pop("table")), facts
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MetadataError(
-            f"{path} is not a valid table written by 'igmu score --shard' ({error}). Score the images again."
-        ) from error
+        raise MetadataError(f"{path} is not a valid table of 'igmu score --shard' ({error}). Score again.") from error
 
 
 def line_schema() -> dict[str, Any]:

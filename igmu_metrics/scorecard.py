@@ -311,10 +311,7 @@ def write_text(path: Path, text: str) -> None:
     """
     kept = path.suffix.lower() in SUFFIXES or (path.suffix.lower() == ".json" and text[:1] not in ("{", "["))
     if kept and path.is_file():
-        raise OutputError(
-            f"{path} already exists as a {path.suffix} file and would be overwritten with a different kind of file. "
-            "Choose another --out."
-        )
+        raise OutputError(f"{path} already exists and contains something other than this output. Choose another --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as part:

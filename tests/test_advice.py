@@ -56,7 +56,7 @@ _OTHERS: Final = re.compile(
     r"igmu_metrics\.(settings|spaces\..*|scale\.originals$|cli\..*|report\.(terminal|wording))"
     r"|igmu_data\.(build|imports\.(folder|csv|text))"
 )
-_COLUMN: Final = "score of image and prompt by the --align model"  # of the published description of a card's lines
+_COLUMN: Final = "score that the --align model gives to the image and its prompt"  # a column's description
 _WRITING: Final = "--out"  # said where something cannot be written, by commands that write
 
 

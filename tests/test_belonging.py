@@ -305,7 +305,7 @@ def test_all_images_that_are_gone_are_named_and_the_others_scored(out: Path) -> 
         (recorded("esd", prompt="something"), "the prompt is 'something', but the prompt of row"),
         (recorded("esd", sha256="0" * 64), "is not the file listed in the metadata"),
         (lambda out: listed(out, "esd", records(out, "esd")[1:]), "is not listed in"),
-        (lambda out: listed(out, "esd", records(out, "esd") + records(out, "esd")[:1]), "is already the image for row"),
+        (lambda out: listed(out, "esd", records(out, "esd") + records(out, "esd")[:1]), "already has the image"),
         (emptied, "54 of 54 images in"),
         (lambda out: [f.write_bytes(b"x") for f in images(out, "esd").glob("*.png")], "54 of 54 images in"),
         (lambda out: (images(out, "esd") / "metadata.jsonl").write_text("x\n"), "metadata.jsonl, line 1"),

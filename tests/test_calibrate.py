@@ -243,7 +243,7 @@ def test_images_of_the_calibration_are_refused_or_said(tmp_path: Path) -> None:
             (card,) = judge.run(tmp_path / "original", [tmp_path / "gone"])
             told = f"{n} of the unlearned model's 4 images {'was' if n == 1 else 'were'} used to calibrate the detector"
             assert told in card.notes
-    with pytest.raises(InputError, match=r"3 of 4 images of gone were used for the calibration"):
+    with pytest.raises(InputError, match=r"3 of the 4 images of gone were also used for the calibration"):
         list(judge.run(tmp_path / "original", [tmp_path / "gone"]))
 
 

@@ -173,7 +173,7 @@ def test_a_pair_needs_both_images(five: list[Path]) -> None:
         observe(five[1:3], partners=[five[3], five[0]], distance=Mean())
     seen = observe(five[1:3], partners=[five[3], five[0]], distance=Mean(), on_error="skip")
     assert [s.partition(":")[0] for s in seen["status"].tolist()] == ["ok", "failed"]
-    with pytest.raises(LengthMismatchError, match="there are 2 images, but 1 partners"):
+    with pytest.raises(LengthMismatchError, match="the number of images to compare them with is 1"):
         observe(five[1:3], partners=[five[3]], distance=Mean())
 
 

@@ -51,7 +51,7 @@ def test_the_package_gives_them_without_a_network(monkeypatch: pytest.MonkeyPatc
 
 
 def test_they_are_no_rows_of_a_concept() -> None:
-    with pytest.raises(InputError, match=r"config 'general' has no concept; .*load_bench\('general'\)"):
+    with pytest.raises(InputError, match=r"config 'general' does not test a concept; .*load_bench\('general'\)"):
         config_concepts("general")
     assert config_target("general") is None
     with pytest.raises(InputError, match=r"config 'general' has no split 'forget'\. Choose from test"):

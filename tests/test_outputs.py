@@ -40,7 +40,7 @@ def test_only_files_of_igmu_are_replaced(cards: Path, tmp_path: Path, command: s
     out.write_text(FOREIGN[command])
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, OutputError)
-    assert str(done.exception).startswith(f"{out} already exists, and igmu did not write this file. Choose another")
+    assert str(done.exception).startswith(f"{out} already exists, and it is not an earlier output")
     assert out.read_text() == FOREIGN[command]
     out.write_text("")
     for _ in range(2):  # over an empty file, and over its own
@@ -65,7 +65,7 @@ def test_networks_and_other_json_are_no_outputs_of_training(tmp_path: Path) -> N
     weights.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     table.write_text("{}")
     for path, own in ((weights, read_facts), (table, read)):
-        with pytest.raises(OutputError, match="igmu did not write this file"):
+        with pytest.raises(OutputError, match="it is not an earlier output of this kind"):
             require_own(path, own)
     require_own(tmp_path / "new", begins(re.compile("a")))
 

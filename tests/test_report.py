@@ -441,7 +441,7 @@ def test_the_report_calls_for_as_many_prompts_as_igmu_power_plans(seen: View) ->
 
 
 def test_a_single_prompt_and_no_difference_give_no_number(seen: View) -> None:
-    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "There is no difference")):
+    for changed, words in (({"variance": float("nan")}, "One prompt"), ({"difference": 0.0}, "there is no difference")):
         one = replace(seen.against[0], difference=0.2, n_prompts=1, p_holm=0.2)
         found = verdict.answers(replace(seen, tests=(replace(one, **changed),)))[4].findings
         assert [f.word for f in found] == [verdict.NO_NUMBER]

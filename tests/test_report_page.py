@@ -129,7 +129,7 @@ def test_errors_of_the_detector_are_told_or_unknown(cards: list[Scorecard]) -> N
         return next(line.text for line in ground(view(Section(of, {}))) if line.title == "Detector errors")
 
     assert errors(cards) == "Not applicable, because people labelled the images."
-    assert errors(rates(cards, detector="clip")).startswith("Unknown.")
+    assert errors(rates(cards, detector="clip")).startswith("The error rates are unknown.")
     known = rates(cards, detector="clip", sensitivity=0.9, specificity=0.8, n_positives=20, n_negatives=30)
     assert errors(known) == (
         "The detector sees the concept in 90% of 20 images that show it, and correctly does not see it in 80% of 30 "

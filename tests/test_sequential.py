@@ -74,7 +74,7 @@ def by_command(drawn: Path, out: Path, **given: str) -> Scorecard:
     if (drawn / "esd" / FILE).exists() and not given:
         assert "esd: This is look 10 of at most 11 with the stopping rule 'decided'. Intervals are" in told
         assert f"The number of looks was read from {FILE} in the folder of the images." in told
-        assert told.endswith(f"If the images are ever without {FILE}, score them with --looks 10/11.")
+        assert told.endswith(f"If the images are ever without {FILE}, use 'igmu score --looks 10/11'.")
     else:
         assert "look" not in told
     return read_card(out / "card.json")
@@ -208,7 +208,7 @@ def test_verify_makes_the_card_again_from_the_folder_and_misses_a_lost_record(ch
     found = CliRunner().invoke(app, [str(word) for word in words])
     told = " ".join(found.output.split())
     assert "looks.taken: the signature contains '10/11:decided', but None was found. Restore igmu-looks.json" in told
-    assert "score them with --looks 10/11." in told
+    assert "use 'igmu score --looks 10/11'." in told
 
 
 def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

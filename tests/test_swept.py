@@ -118,7 +118,7 @@ class TestPlanted:
         ("power --rate=", "InputError: the argument after '--rate' is empty"),
         ("no-such-command", "InputError: igmu: No such command 'no-such-command'"),
         ("families {card} --chart {card}", "this is also an input file and would be overwritten"),
-        ("leaderboard {cards} --out {card}", "already exists as a .json file"),
+        ("leaderboard {cards} --out {card}", "is not an earlier output of this kind that igmu wrote"),
         ("power {card} --alpha 2", "alpha is 2.0; it must lie between 0 and 1"),
         ("verify {card} --detector labels:x.csv", "has no effect unless images are scored again. Specify --images"),
     ],

@@ -649,7 +649,7 @@ def test_other_networks_are_not_replaced(training: HeadTraining, tmp_path: Path)
     out = tmp_path / "model.safetensors"
     save_file({"weight": torch.ones(3)}, out)
     before = out.read_bytes()
-    with pytest.raises(OutputError, match="igmu did not write this file"):
+    with pytest.raises(OutputError, match="it is not an earlier output of this kind"):
         replace(training, steps=1).run(out)
     assert out.read_bytes() == before
 

@@ -190,7 +190,7 @@ def test_images_of_which_none_can_be_read_are_no_card(model: str, drawn: Path, t
 
 def test_a_table_on_which_no_metric_says_anything_is_no_card(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("igmu_metrics.evaluation.scores", lambda *arguments, **options: {})
-    with pytest.raises(EmptyInputError, match=r"no metric can be scored on the \d+ pairs .* Choose another --detector"):
+    with pytest.raises(EmptyInputError, match=r"no metric can be scored on the \d+ pairs .* Use another detector"):
         by_evaluation(drawn, drawn / "forgetful", drawn)
 
 
@@ -226,7 +226,10 @@ def test_a_metric_that_a_card_lacks_is_named_with_the_reason(
     assert f"skipped {note.removeprefix(UNSCORED)}" in caplog.text
 
 
-def test_commands_say_it_and_images_still_confirm_the_card(made: Made, drawn: Path, tmp_path: Path) -> None:
+def test_commands_say_it_and_images_still_confirm_the_card(
+    made: Made, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # paths of tests are long, and notes come after them
     plugin, out = made(("NEEDS = (", 'NEEDS = ("lpips", ')), tmp_path / "card.json"
     words = ("--original", drawn / "original", "--unlearned", drawn / "forgetful", "--config", CONFIG)
     labels = ("--detector", f"labels:{drawn / 'labels.csv'}", "--no-cache")

@@ -323,7 +323,7 @@ def test_the_smallest_gap_and_bounds_have_limits() -> None:
     assert prompts_for(detectable_gap(40, 0.3), 0.3) <= 40
     assert np.isnan(detectable_gap(3, 0.3))
     assert prompts_for_bound(0.05, 0.1, seeds=5) < prompts_for_bound(0.05, 0.1)
-    with pytest.raises(InputError, match="no number of prompts decides"):
+    with pytest.raises(InputError, match="no number of prompts can show a difference"):
         prompts_for_bound(0.1, 0.1)
     for bound in (0.0, 1.0, 1.5):
         with pytest.raises(OutOfRangeError, match="bound is"):

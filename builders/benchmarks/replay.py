@@ -216,12 +216,13 @@ def section(versions: Sequence[Model], pools: Mapping[str, Pool], steps: Sequenc
     yield bars(groups)
     rounds = [-(-MIN_PROMPTS * ROUNDS // sizes["retain"]) for sizes in (sizes_of(first), CORPUS)]
     few = sizes_of(first)["forget"] // ROUNDS
+    fewer = f"The {STEPS} have only {demo.SEEDS} seeds, so it saves none of theirs." if between else ""
     yield (
         "A run with few prompts needs a larger share of them. Retain prompts are used until quality has an interval, "
         f"which requires {MIN_PROMPTS} prompts: {rounds[0]} of {ROUNDS} rounds in the sandbox, or {rounds[1]} rounds "
         f"with as many prompts as corpus 1.0. A round of the sandbox has {few} or {few + 1} forget prompts, which are "
         "too few to exclude 1/2 even if all of them agree. For each retain prompt, a run first generates images for "
-        f"{FIRST} seeds. This order can save {first.seeds - FIRST} of {first.seeds} seeds.\n"
+        f"{FIRST} seeds. This order can save {first.seeds - FIRST} of {first.seeds} seeds. {fewer}\n"
     )
     ended = [c for c in (*groups[BOTH], *between, *large) if c.design == DECIDED and c.stop.settled]
     opposite = sum(c.stop.full != UNDECIDED and not alike(c.stop, c.rule) for c in ended)

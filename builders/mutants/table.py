@@ -12,10 +12,12 @@ from builders.mutants import (
     looks,
     metrics,
     opening,
+    plans,
     references,
     scores,
     signatures,
     statistics,
+    verifying,
 )
 from builders.mutants.mutation import Mutation
 
@@ -24,6 +26,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *metrics.MUTATIONS,
     *distances.MUTATIONS,
     *comparisons.MUTATIONS,
+    *plans.MUTATIONS,
+    *verifying.MUTATIONS,
     *scores.MUTATIONS,
     *signatures.MUTATIONS,
     *intake.MUTATIONS,

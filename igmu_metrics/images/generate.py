@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 FORMATS: Final = (".png", ".webp")
 ONE_IMAGE: Final = (
     "note: with one image per prompt, there is no forget score, because its quality aspect compares two images of a "
-    "prompt. Use --seeds-per-row 2 or more."
+    "prompt. Generate two or more images per prompt."
 )
 
 

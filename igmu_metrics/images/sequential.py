@@ -56,7 +56,7 @@ def recorded(folder: Path) -> Looks | None:
 
 def without(look: Looks) -> str:
     """What to do with copies of the images that lack the file: the option for `igmu score`."""
-    return f"If the images are ever without {FILE}, score them with --looks {look.look}/{look.planned}."
+    return f"If the images are ever without {FILE}, use 'igmu score --looks {look.look}/{look.planned}'."
 
 
 def record(folder: Path, look: Looks) -> None:
@@ -119,8 +119,8 @@ def taken(given: str | None, found: Looks | None, original: Looks | None) -> Loo
         if found is not None and original is not None and found.planned != original.planned:
             raise InputError(
                 f"{SOURCE} contains check {found}, but {OF_ORIGINAL} contains check {original}, so the images are from "
-                "runs with different plans. Use the original's images of the same run, or set --looks "
-                f"{max(found, original, key=lambda look: look.planned)}."
+                "runs with different plans. Use the original's images of the same run, or use 'igmu score "
+                f"--looks {max(found, original, key=lambda look: look.planned)}'."
             )
         return None if own is None else replace(own, source=source)
     if own is not None and asked.planned < own.planned:

@@ -85,7 +85,8 @@ def observe(
     n = len(images)
     if partners is not None and len(partners) != n:
         raise LengthMismatchError(
-            f"there are {n} images, but {len(partners)} images to compare them with. Pass one of these for each image."
+            f"the number of images is {n}, but the number of images to compare them with is {len(partners)}. Pass one "
+            "for each image."
         )
     judges = [*([] if detector is None else [detector]), *others]
     if judges and len(concepts) != n:

@@ -390,7 +390,10 @@ def comparisons(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> Tabl
     table.title_justify, table.keys = "left", 3
     table.caption, table.caption_justify = _cautions(found, cards).strip() or None, "left"
     for c in found:
-        difference, raw = (formatted(Estimate(v, i), "+.3f") for v, i in ((c.difference, c.interval), (c.raw, None)))
+        difference, raw = (
+            formatted(Estimate(v, i), "+.3f")
+            for v, i in ((c.difference, c.interval), (float("nan") if c.raw is None else c.raw, None))
+        )
         p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
         table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, _word(c))
     return table

@@ -248,8 +248,8 @@ def _whole(folder: Path, model: str, parts: Sequence[_Part]) -> Generations:
         missing = [f"{i}/{n}" for i in range(1, n + 1) if i not in there]
         if not missing:
             raise MetadataError(
-                f"{folder}: some shards of {model} are duplicates, or the shards have different values of N in --shard "
-                "I/N. Run all shards again."
+                f"{folder}: some shards of {model} are duplicates, or the shards have different values of N in 'igmu "
+                "score --shard I/N'. Run all shards again."
             )
         raise MetadataError(f"{folder}: shards of {model} are missing ({', '.join(missing)}). Run these shards.")
     if len({facts.get("contents") for _, facts in parts}) > 1:

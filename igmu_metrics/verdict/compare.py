@@ -108,7 +108,7 @@ class Comparison:
     n_prompts: int
     only_first: int
     only_second: int
-    raw: float
+    raw: float | None
     raw_n: int
     variance: float
     test: str
@@ -152,7 +152,9 @@ class Comparison:
         if self.interval is None:
             return f"{start}: the difference cannot be measured, because {self.why}"
         value, low, high = (number(v, "+.2f") for v in (self.difference, *self.interval))
-        raw = f"; raw {number(self.raw, '+.2f')} on {counted(self.raw_n, 'generation')}" * (self.raw == self.raw)
+        raw = ""
+        if self.raw is not None and self.raw == self.raw:
+            raw = f"; raw {number(self.raw, '+.2f')} on {counted(self.raw_n, 'generation')}"
         told = f"{start}: {value} ({UNADJUSTED} {low} to {high}{raw})"
         if self.p_holm is None:
             return f"{told}; not tested, because {self.why}"

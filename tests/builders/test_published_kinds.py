@@ -62,7 +62,7 @@ def class_of(folder: Path, name: str) -> Any:
 )
 def test_what_wants_an_image_or_makes_videos_is_refused_by_its_index(tmp_path: Path, name: str, takes: str) -> None:
     with pytest.raises(
-        WeightsError, match=f"{name} cannot generate images from prompts alone .it also takes .*{takes}"
+        WeightsError, match=f"{name} cannot generate images from prompts alone .it also requires .*{takes}"
     ):
         class_of(tmp_path, name)
 
