@@ -320,3 +320,21 @@ def test_a_damaged_folder_is_a_problem_of_its_card_with_advice_that_can_be_follo
     assert says in said(result)
     assert f"{card_of(out, 'gold')}: " in said(result), "the other card is checked all the same"
     assert strange(said(result), ("verify",)) == set()
+
+
+def test_a_smaller_run_in_the_folder_of_a_larger_one(out: Path) -> None:
+    """With one more model, fewer rounds fit into --max-images; the folder has images of more."""
+    rows = [row for row in bench_rows(CONFIG).values() if row.round == 1]
+    keys = frozenset(request.key for request in requests_for(rows, seeds_per_row=1))
+    replaced("run.yaml", "seeds_per_row: 2", "seeds_per_row: 1")(out)
+    scored(out, *NAMES, only=keys)
+    result = verify(out)
+    assert result.exit_code == 0, said(result)
+    scored(out, "esd", only=frozenset(sorted(keys)[3:]))
+    assert "although its images were scored" in said(verify(out))
+
+
+@pytest.mark.parametrize(("most", "lost"), [(162, False), (100000, True)])
+def test_the_limit_of_images_says_which_rounds_a_card_has(out: Path, most: int, lost: bool) -> None:
+    replaced("run.yaml", "protocol: '1'", f"protocol: '2'\nmax_images: {most}")(out)
+    assert any("images were left out, such as row" in problem for problem in found(out)) == lost, found(out)

@@ -292,6 +292,11 @@ def test_prompts_needed_agree_with_statsmodels_on_independent_images() -> None:
         assert prompts_needed(p, q) - 1 / abs(p - q) == pytest.approx(expected, rel=0.05)
 
 
+def test_prompts_needed_are_those_of_the_two_sided_test() -> None:
+    """By hand: (1.96·√(2·0.6·0.4) + 0.842·√(0.25 + 0.21))² / 0.2² = 93; one-sided, it would be 73."""
+    assert prompts_needed(0.5, 0.7) - 1 / 0.2 == pytest.approx(93, rel=0.05)
+
+
 def test_seeds_and_pairs_save_prompts_and_corrections_cost_them() -> None:
     single = prompts_needed(0.5, 0.6)
     assert prompts_needed(0.5, 0.6, seeds=5) < single

@@ -75,8 +75,8 @@ def run(
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Metric that --until checks, such as robustness or conditional_asr_any@5; default: all metrics in the "
-            "verdict. Repeat this option for each metric."
+            help="Metric that --until checks, such as robustness or conditional_asr_any@5; default: forgetting, "
+            "robustness and preservation. Repeat this option for each metric."
         ),
     ] = None,
     at_least: Annotated[

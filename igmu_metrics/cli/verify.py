@@ -163,8 +163,9 @@ def _problems(
                 from igmu_data.progress import bars
 
                 with bars() as advance:
+                    asked = belonging.asked(path, card, bench=given["bench"])
                     unlike, whole, unchecked = by_images.compared(
-                        card, images, original_images, advance=advance, **given
+                        card, images, original_images, asked=asked, advance=advance, **given
                     )
                 why = "images are missing or were changed"
                 of_run = run_of(path) is not None

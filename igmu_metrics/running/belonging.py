@@ -30,7 +30,7 @@ from igmu_metrics.images.layouts import METADATA
 from igmu_metrics.images.pipelines import short
 from igmu_metrics.running.looking import planned, rule
 from igmu_metrics.running.plan import ORIGINAL, Plan, read
-from igmu_metrics.running.run import IMAGES, MODELS, run_of
+from igmu_metrics.running.run import IMAGES, MODELS, rows_asked, run_of
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard
 from igmu_metrics.settings import local, options
 from igmu_metrics.statistics.looks import Looks
@@ -232,6 +232,34 @@ def _last(value: Any) -> Any:
     return _PLACES.sub(r"\1", value) if isinstance(value, str) else value
 
 
+def asked(path: Path, card: Scorecard, *, bench: str | None = None) -> frozenset[Key] | None:
+    """The prompts and seeds that the run of a card generates; its folder may have images of a larger run before it.
+
+    Args:
+        path: file of the card.
+        card: its content.
+        bench: the corpus, if it is not where the run found it.
+
+    Returns:
+        None for a card that is not in the folder of a run, or if its run or corpus cannot be read.
+    """
+    out = run_of(path)
+    try:
+        return None if out is None else _asked(card, read(out / PLAN), bench)
+    except IgmuError:  # a problem of the card, which `problems` reports
+        return None
+
+
+def _asked(card: Scorecard, plan: Plan, bench: str | None) -> frozenset[Key]:
+    made = card.provenance.options if card.provenance is not None else {}
+    of: dict[str, Any] = (
+        {"bench": bench} if bench else {name: made[name] for name in ("bench", "revision") if name in made}
+    )
+    configs = plan.configs if plan.max_images is not None else (card.config,)  # the limit is for all together
+    rows = rows_asked(plan, {config: Evaluation(config, **of).rows().values() for config in configs})
+    return frozenset(r.key for r in requests_for(rows[card.config], seeds_per_row=plan.seeds_per_row))
+
+
 def _prompts(
     card: Scorecard,
     plan: Plan,
@@ -240,24 +268,16 @@ def _prompts(
     bench: str | None,
 ) -> Iterator[Problem]:
     """The card's prompts and seeds against those of the run; with interim checks, it may have fewer of them."""
-    made = card.provenance.options if card.provenance is not None else {}
-    of: dict[str, Any] = (
-        {"bench": bench} if bench else {name: made[name] for name in ("bench", "revision") if name in made}
-    )
     try:
-        rows = Evaluation(card.config, **of).rows().values()
+        wanted, mine = _asked(card, plan, bench), set(card.generations.keys)
     except IgmuError:  # scoring the images again raises the same error
         return
-    requests = requests_for(
-        [row for row in rows if row.round <= rounds_of(plan.protocol)], seeds_per_row=plan.seeds_per_row
-    )
-    wanted, mine = {request.key for request in requests}, set(card.generations.keys)
     if more := sorted(mine - wanted):
         row, seed = more[0]
         n = f"{len(more)} of {counted(len(mine), 'image')}"
         what = f"the run does not generate {n} of this scorecard, such as row {row!r}, seed {seed}"
         yield Problem("generations", f"{what} (according to protocol and seeds_per_row in {PLAN})")
-    if plan.until is not None or plan.max_images is not None:
+    if plan.until is not None:
         return
     there = set[Key]()
     for name in (card.model, ORIGINAL):

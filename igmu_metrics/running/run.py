@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -139,9 +139,7 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
     require_alike(plan, out)
     of = {name: plan.scoring.get(name) for name in ("bench", "revision")}
     every = {config: bench_rows(config, **of) for config in plan.configs}
-    chosen = {config: rows_of(plan.protocol, rows.values()) for config, rows in every.items()}
-    if plan.until is None and plan.max_images is not None:
-        chosen = _fewer(chosen, plan, plan.max_images)
+    chosen = rows_asked(plan, {config: rows.values() for config, rows in every.items()})
     jobs, tables = [], []
     found: dict[tuple[str, str | None], Pipeline] = {}  # finding a pipeline hashes its weights, so do it once
     for config, rows in chosen.items():
@@ -196,12 +194,20 @@ def _first_looks(plan: Plan, jobs: Sequence[Job]) -> list[int]:
     return [len(first_look(job.rows, job.requests, rounds)) * len(job.pipelines) for job in jobs]
 
 
-def _fewer(chosen: Mapping[str, Sequence[Row]], plan: Plan, most: int) -> dict[str, list[Row]]:
-    """The rows of as many rounds as the number of images allows.
+def rows_asked(plan: Plan, every: Mapping[str, Iterable[Row]]) -> dict[str, list[Row]]:
+    """The rows of the protocol; without interim checks, those of as many rounds as the number of images allows.
+
+    Args:
+        plan: the run.
+        every: all rows of each of its concepts.
 
     Raises:
         OutOfRangeError: not even one round fits.
     """
+    chosen = {config: rows_of(plan.protocol, rows) for config, rows in every.items()}
+    most = plan.max_images
+    if plan.until is not None or most is None:
+        return chosen
     size, models = 0, len(plan.models) - (reference.tables(plan.original) is not None)
     for rounds in range(rounds_of(plan.protocol), 0, -1):
         fewer = {config: [r for r in rows if r.round <= rounds] for config, rows in chosen.items()}

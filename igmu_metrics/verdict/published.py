@@ -152,7 +152,7 @@ def _counts(place: str, row: dict[str, str], column: str, n: int) -> tuple[int, 
     try:
         share = printed(text, n, percent=column == PERCENT, line=int(row[LINE]))
     except MetadataError as error:
-        raise MetadataError(f"{place}: {error}") from error
+        raise MetadataError(f"{place}: {str(error).removeprefix(f'line {row[LINE]}: ')}") from error
     if not share.counts:
         raise MetadataError(
             f"{place}: {text} is impossible for n = {n}; the nearest possible values are {', '.join(share.nearest)}. "

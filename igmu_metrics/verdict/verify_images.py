@@ -91,6 +91,7 @@ def compared(
     images: Path,
     original_images: Path,
     *,
+    asked: Collection[Key] | None = None,
     advance: Advance = lambda what, done, total: None,
     **changed: Any,
 ) -> Compared:
@@ -100,6 +101,7 @@ def compared(
         card: the card.
         images: folder of the unlearned model's images.
         original_images: folder of the original model's images.
+        asked: what the card was to be made from, if the folders may have more; by default everything in them.
         advance: called with the progress.
         **changed: options of `Evaluation` that differ here, such as the location of the bench or the labels.
 
@@ -107,7 +109,7 @@ def compared(
         MetadataError: the card does not record how it was made, or records options that do not exist.
         IgmuError: the images cannot be scored.
     """
-    evaluation = evaluation_of(card, changed)
+    evaluation = evaluation_of(card, changed, only=asked)
     if Looks.of(card) is not None:  # the original may have continued for other models; only this one's images count
         evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
     other = images_unlike(card, evaluation, images, original_images)
