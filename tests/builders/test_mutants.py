@@ -81,6 +81,15 @@ def test_a_survivor_is_told_from_the_killed_and_nothing_is_left(checkout: Path, 
 
 
 @pytest.mark.slow
+def test_a_named_test_runs_even_if_it_is_slow(checkout: Path) -> None:
+    """`make nightly` ended at once: a test that a defect names had become slow, and none ran."""
+    (checkout / "pytest.ini").write_text("[pytest]\naddopts = -m 'not slow'\nmarkers = slow\n")
+    marked = TESTS.replace("def test_half", "@pytest.mark.slow\ndef test_half")
+    (checkout / "test_half.py").write_text("import pytest\n" + marked.format("pass"))
+    assert run(checkout, (mutant("third", "x / 3"),)) == []
+
+
+@pytest.mark.slow
 def test_what_takes_too_long_has_survived(checkout: Path) -> None:
     told: list[str] = []
     late = mutant("late", "__import__('time').sleep(60)")
