@@ -130,6 +130,7 @@ def test_interrupted_and_started_again(done: tuple[Path, str], tmp_path: Path, m
                 raise KeyboardInterrupt
             return pipe(**given)
 
+        call.scheduler = pipe.scheduler  # type: ignore[attr-defined]  # recorded with every image
         return call
 
     monkeypatch.setattr(published, "put_onto", load)

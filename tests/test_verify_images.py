@@ -243,7 +243,7 @@ def test_a_sample_of_the_images(folder: Path, tmp_path: Path, monkeypatch: pytes
     assert told.startswith("Scoring the images again gives a different scorecard:")
     assert "probability" in told
     swapped = sampling.resampled(str(card), zips[1], zips[0])
-    assert "is not the image that was scored" in swapped
+    assert "are not the images that were scored" in swapped
     assert sampling.resampled(str(tmp_path / "original.zip"), *zips).startswith("Refused")
 
 

@@ -224,8 +224,8 @@ def test_the_audit_and_graded_models_look_at_the_further_task_too(new: dict[str,
         patch.setitem(_audit.__kwdefaults__, "grades", 1)
         done = CliRunner().invoke(app, ["audit", "--out", str(out), "--work", str(work)], catch_exceptions=False)
         assert done.exit_code == 0, done.output
-        (told, _), *_ = graded.make(tmp_path / "graded", "castle", ["noise"], seeds_per_row=2, full=False)
-    assert told.startswith("noise-0.02 forgetting")
+        steps = list(graded.make(tmp_path / "graded", "castle", ["noise"], seeds_per_row=2, full=False))
+    assert [step.card.model for step in steps[:2]] == ["original", "noise-0.02"]
     page = (out / "audit.md").read_text(encoding="utf-8")
     assert "### castle" in page
     assert "over all 3 tasks" in page
