@@ -10,7 +10,7 @@ from typing import Final
 from igmu_data import markdown
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics.formatting import DASH, HasInterval, formatted
+from igmu_metrics.statistics.formatting import DASH, HasInterval, bounds, formatted
 
 MOVES: Final[Mapping[str, Mapping[str, int]]] = {
     "noise": {"preservation": -1, "alignment": -1},
@@ -55,15 +55,10 @@ def contradictions(figures: Sequence[HasInterval | None], sign: int) -> tuple[in
     >>> contradictions([Estimate(0.1, (0.0, 0.2)), Estimate(0.9, (0.8, 1.0)), Estimate(0.5, (0.4, 0.6))], +1)
     (1, 3)
     """
-    ends = [_ends(figure) for figure in figures]
+    ends = [bounds(figure) for figure in figures]
     pairs = [(before, after) for before, after in combinations([one for one in ends if one], 2)]
     wrong = sum(after[1] < before[0] if sign > 0 else after[0] > before[1] for before, after in pairs)
     return wrong, len(pairs)
-
-
-def _ends(figure: HasInterval | None) -> tuple[float, float] | None:
-    low, high = (figure.interval if figure else None) or (None, None)
-    return None if low is None or high is None else (low, high)
 
 
 def page(tasks: Mapping[str, Sequence[Step]], *, command: str, prompts: Sequence[int], seeds: int) -> str:

@@ -113,7 +113,8 @@ def out(made: Path, tmp_path: Path) -> Path:
 
 
 def found(out: Path, name: str = "esd") -> list[str]:
-    return [str(problem) for problem in belonging.problems(card_of(out, name), read(card_of(out, name)))]
+    path, card = card_of(out, name), read(card_of(out, name))
+    return [str(problem) for problem in belonging.problems(path, card, belonging.asked(path, card))]
 
 
 def verify(out: Path) -> Result:
@@ -195,7 +196,9 @@ def test_an_honest_run(out: Path) -> None:
     assert said(result).count("scoring the images again gave the same lines") == 2
     assert "the names of the models were compared only with the files of the run" in said(result)
     card = Path(shutil.copy(card_of(out, "esd"), out / "gold.json"))
-    assert belonging.problems(card, read(card)) == [], "a card elsewhere says nothing of a run"
+    assert belonging.problems(card, read(card), belonging.asked(card, read(card))) == [], (
+        "a card elsewhere says nothing of a run"
+    )
     assert found(card_of(out, "esd").rename(out / "cards" / "final.json").parent.parent, "gold") == []
 
 
@@ -338,3 +341,8 @@ def test_a_smaller_run_in_the_folder_of_a_larger_one(out: Path) -> None:
 def test_the_limit_of_images_says_which_rounds_a_card_has(out: Path, most: int, lost: bool) -> None:
     replaced("run.yaml", "protocol: '1'", f"protocol: '2'\nmax_images: {most}")(out)
     assert any("images were left out, such as row" in problem for problem in found(out)) == lost, found(out)
+
+
+def test_a_card_of_another_config_in_the_folder_of_a_run_with_a_limit(out: Path) -> None:
+    replaced("run.yaml", f"- {CONFIG}", "- sandbox.van-gogh\nmax_images: 162")(out)
+    assert any("but run.yaml lists sandbox.van-gogh" in problem for problem in found(out))

@@ -20,7 +20,6 @@ from builders.benchmarks.material import ROOT
 from builders.benchmarks.replaying import (
     ASPECT,
     CORPUS,
-    FIRST,
     LARGE,
     MIXTURES,
     STEPS,
@@ -37,6 +36,7 @@ from builders.benchmarks.timing import table
 from igmu_data.schema import SEEDS_PER_ROW
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.report.wording import UNDECIDED
+from igmu_metrics.running.looking import FIRST_SEEDS
 from igmu_metrics.running.plan import DECIDED, GRADED
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.mixtures import Pool
@@ -222,7 +222,7 @@ def section(versions: Sequence[Model], pools: Mapping[str, Pool], steps: Sequenc
         f"which requires {MIN_PROMPTS} prompts: {rounds[0]} of {ROUNDS} rounds in the sandbox, or {rounds[1]} rounds "
         f"with as many prompts as corpus 1.0. A round of the sandbox has {few} or {few + 1} forget prompts, which are "
         "too few to exclude 1/2 even if all of them agree. For each retain prompt, a run first generates images for "
-        f"{FIRST} seeds. This order can save {first.seeds - FIRST} of {first.seeds} seeds. {fewer}\n"
+        f"{FIRST_SEEDS} seeds. This order can save {first.seeds - FIRST_SEEDS} of {first.seeds} seeds. {fewer}\n"
     )
     ended = [c for c in (*groups[BOTH], *between, *large) if c.design == DECIDED and c.stop.settled]
     opposite = sum(c.stop.full != UNDECIDED and not alike(c.stop, c.rule) for c in ended)

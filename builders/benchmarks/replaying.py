@@ -44,7 +44,6 @@ from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 
-FIRST: Final = 2  # seeds that a run takes first of what should stay
 CORPUS: Final = {"forget": 80, "adversarial": 510, "retain": 176}
 """Prompts of `object.church` in corpus 1.0, without those that are counted by themselves."""
 VERSIONS: Final = "versions"

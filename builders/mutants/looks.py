@@ -62,8 +62,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "looks-attacks-seed-by-seed",
         _LOOKING,
-        'return _SEEDS if row.split == "retain" else len(row.seeds)',
-        "return _SEEDS",
+        'return FIRST_SEEDS if row.split == "retain" else len(row.seeds)',
+        "return FIRST_SEEDS",
         _TESTS,
         "any@k is of fewer images than k at an early look",
     ),

@@ -70,7 +70,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     """The intervals that a model would get: in some rounds, or in the fewest that decide a bound."""
     from igmu_data.schema import ROUNDS
     from igmu_metrics.cli._card_answers import Forecast
-    from igmu_metrics.statistics.formatting import formatted
+    from igmu_metrics.statistics.formatting import between, formatted
     from igmu_metrics.statistics.level import LEVEL, at_level
     from igmu_metrics.statistics.looks import Looks
     from igmu_metrics.verdict import forecast, made_up
@@ -100,7 +100,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     for one in found:
         score, _, name = one.figure.partition("/")
         now = f"{card.model}: {name} is {formatted(card.figure(score, name))}"
-        ends = f"[{one.interval[0]:.2f}, {one.interval[1]:.2f}]"
+        ends = between(one, "[{}, {}]")
         if bound is None:
             say(f"{now}; expected interval at protocol {rounds}: {ends}")
         else:

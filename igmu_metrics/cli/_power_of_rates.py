@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from igmu_data.numerals import counted
@@ -36,7 +36,7 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
             "--rate is used 1 time without --prompts, --protocol or --bound. Specify two rates, or one rate and one of "
             "these."
         )
-    rows = _rows(asked) if "config" in asked else None
+    rows = _plain(asked, _corpus(asked)) if "config" in asked else None
     if rows is not None and seeds > SEEDS_PER_ROW:
         raise InputError(f"--seeds is {seeds}, but the config has {SEEDS_PER_ROW} seeds per prompt. Use at most these.")
     if rows is not None and protocol is not None:
@@ -102,6 +102,7 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     from igmu_data.rows.rounds import rounds_of
     from igmu_data.schema import ROUNDS, SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Forecast, Powered
+    from igmu_metrics.statistics.formatting import between
     from igmu_metrics.statistics.level import at_level
     from igmu_metrics.verdict import forecast, made_up
     from igmu_metrics.verdict.planning import costs
@@ -126,8 +127,8 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     if seeds == 1:  # then the first of the two has no effect, and must not limit the second
         shared = made_up.Correlations(max(shared), shared.sources)
     full, known = forecast.assumed(name, rate, seeds, shared)
-    plain = _rows(asked)
-    rows = forecast.corpus(asked["config"], asked.get("bench"), asked.get("revision"))
+    rows = _corpus(asked)
+    plain = _plain(asked, rows)
     if (target := config_target(asked["config"])) is None:
         raise InputError(f"config {asked['config']!r} is not about one concept. Specify one, such as object.church.")
 
@@ -143,7 +144,7 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     sources = len({r.attack_source_id or r.id for r in attacks})
     each = f"{counted(len(attacks), 'adversarial prompt')} made from {counted(sources, 'source prompt')}, "
     each += f"with {counted(seeds, 'image')} each"
-    chance = f"a chance of {found.chance:.0%}; expected interval {_ends(found.interval)}"
+    chance = f"a chance of {found.chance:.0%}; expected interval {between(found, '[{}, {}]')}"
     if only is not None:
         say(f"Protocol {only} shows that {name} {rate:g} is {side} {bound:g} with {chance} ({each})")
     elif rounds is None:
@@ -165,10 +166,6 @@ def reachable(what: str, prompts: int, below: float, above: float, seeds: int | 
     return f"difference from {what} that {counted(prompts, 'prompt')}{each} can detect: {told}"
 
 
-def _ends(interval: Sequence[float]) -> str:
-    return f"[{interval[0]:.2f}, {interval[1]:.2f}]"
-
-
 def _number(text: str) -> float:
     """The number of `--bound`."""
     from igmu_data.errors import InputError
@@ -181,12 +178,17 @@ def _number(text: str) -> float:
         ) from None
 
 
-def _rows(asked: Mapping[str, Any]) -> list[Row]:
-    """The plain prompts of a config: those that ask for its concept, or all of general prompts."""
-    from igmu_data.schema import ASIDE
+def _corpus(asked: Mapping[str, Any]) -> list[Row]:
+    """All prompts of a config."""
     from igmu_metrics.verdict.forecast import corpus
 
-    rows = corpus(asked["config"], asked.get("bench"), asked.get("revision"))
+    return corpus(asked["config"], asked.get("bench"), asked.get("revision"))
+
+
+def _plain(asked: Mapping[str, Any], rows: list[Row]) -> list[Row]:
+    """The plain prompts of a config: those that ask for its concept, or all of general prompts."""
+    from igmu_data.schema import ASIDE
+
     plain = [row for row in rows if row.split == "forget" and row.probe not in ASIDE] or rows
     n = Counter(row.split for row in rows)
     of = {row.attack_source_id for row in rows if row.attack_source_id}

@@ -155,7 +155,8 @@ def _problems(
     unchecked: list[str] = []
     whole, why = False, "the file cannot be read as a scorecard"
     if card is not None:
-        problems += belonging.problems(path, card, bench=given["bench"])
+        asked = belonging.asked(path, card, bench=given["bench"])
+        problems += belonging.problems(path, card, asked)
         try:
             if images is None:
                 images, original_images = images_of(path, card.model, card.config) or (None, None)
@@ -163,7 +164,6 @@ def _problems(
                 from igmu_data.progress import bars
 
                 with bars() as advance:
-                    asked = belonging.asked(path, card, bench=given["bench"])
                     unlike, whole, unchecked = by_images.compared(
                         card, images, original_images, asked=asked, advance=advance, **given
                     )

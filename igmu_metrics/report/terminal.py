@@ -18,7 +18,7 @@ from igmu_metrics.contract import Estimate
 from igmu_metrics.coverage import covering
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.report.wording import listed
-from igmu_metrics.statistics.formatting import DASH, formatted, value_of
+from igmu_metrics.statistics.formatting import DASH, formatted, number, value_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -390,10 +390,8 @@ def comparisons(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> Tabl
     table.title_justify, table.keys = "left", 3
     table.caption, table.caption_justify = _cautions(found, cards).strip() or None, "left"
     for c in found:
-        difference, raw = (
-            formatted(Estimate(v, i), "+.3f")
-            for v, i in ((c.difference, c.interval), (float("nan") if c.raw is None else c.raw, None))
-        )
+        difference = formatted(Estimate(c.difference, c.interval), "+.3f")
+        raw = DASH if c.raw is None else number(c.raw, "+.3f")
         p = DASH if c.p_holm is None else f"{c.p_holm:.3g}"
         table.add_row(c.first, c.second, c.measure, difference, raw, c.units, c.test or DASH, p, _word(c))
     return table

@@ -44,13 +44,13 @@ _PLACES: Final = re.compile(r"(^|:)[^:]*/")  # folders of a path, which a card l
 _BY_RUN: Final = frozenset({"config", "looks", "only"})  # settings that a run sets itself
 
 
-def problems(path: Path, card: Scorecard, *, bench: str | None = None) -> list[Problem]:
+def problems(path: Path, card: Scorecard, wanted: frozenset[Key] | None) -> list[Problem]:
     """Where a card contradicts the run in whose folder it is; nothing for a card elsewhere.
 
     Args:
         path: file of the card.
         card: its content.
-        bench: the corpus, if it is not where the run found it.
+        wanted: the prompts and seeds that the run generates (`asked`).
     """
     out, found = run_of(path), list[Problem]()
     if out is None:
@@ -68,7 +68,7 @@ def problems(path: Path, card: Scorecard, *, bench: str | None = None) -> list[P
                 known = revisions.get(card.config, {}).get(name)
                 found += _made(name, known, plan, folders[name], lists[name])
         found += _scored(card, plan)
-        found += _prompts(card, plan, folders, lists, bench)
+        found += _prompts(card, plan, folders, lists, wanted)
     except IgmuError as error:
         found.append(Problem("run", str(error)))
     return found
@@ -244,19 +244,20 @@ def asked(path: Path, card: Scorecard, *, bench: str | None = None) -> frozenset
         None for a card that is not in the folder of a run, or if its run or corpus cannot be read.
     """
     out = run_of(path)
-    try:
-        return None if out is None else _asked(card, read(out / PLAN), bench)
-    except IgmuError:  # a problem of the card, which `problems` reports
+    if out is None:
         return None
-
-
-def _asked(card: Scorecard, plan: Plan, bench: str | None) -> frozenset[Key]:
     made = card.provenance.options if card.provenance is not None else {}
     of: dict[str, Any] = (
         {"bench": bench} if bench else {name: made[name] for name in ("bench", "revision") if name in made}
     )
-    configs = plan.configs if plan.max_images is not None else (card.config,)  # the limit is for all together
-    rows = rows_asked(plan, {config: Evaluation(config, **of).rows().values() for config in configs})
+    try:
+        plan = read(out / PLAN)
+        configs = plan.configs if plan.max_images is not None else (card.config,)  # the limit is for all together
+        rows = rows_asked(plan, {config: Evaluation(config, **of).rows().values() for config in configs})
+    except IgmuError:  # `problems` reports an unreadable plan, and scoring the images again an unreadable corpus
+        return None
+    if card.config not in rows:  # another run's card, as `problems` says
+        return None
     return frozenset(r.key for r in requests_for(rows[card.config], seeds_per_row=plan.seeds_per_row))
 
 
@@ -265,13 +266,12 @@ def _prompts(
     plan: Plan,
     folders: Mapping[str, Path],
     lists: Mapping[str, Mapping[Key, Mapping[str, Any]]],
-    bench: str | None,
+    wanted: frozenset[Key] | None,
 ) -> Iterator[Problem]:
     """The card's prompts and seeds against those of the run; with interim checks, it may have fewer of them."""
-    try:
-        wanted, mine = _asked(card, plan, bench), set(card.generations.keys)
-    except IgmuError:  # scoring the images again raises the same error
+    if wanted is None:
         return
+    mine = set(card.generations.keys)
     if more := sorted(mine - wanted):
         row, seed = more[0]
         n = f"{len(more)} of {counted(len(mine), 'image')}"

@@ -46,7 +46,7 @@ PROMPTS: Final = "prompts"
 MAX_IMAGES: Final = "max_images"
 ENDED: Final = {PROMPTS: "no prompts are left", MAX_IMAGES: "more images would exceed --max-images"}
 """By what can end a run that has not decided everything, the reason in words."""
-_SEEDS: Final = 2  # of retain prompts, at first
+FIRST_SEEDS: Final = 2  # of retain prompts, at first
 _PAYS: Final = 0.95  # seeds are added only if they narrow an interval to this fraction of its width
 _SHORT: Final = {"forget": "forgetting", "adversarial": "robustness", "retain": "preservation"}
 # By metric, the split on whose images it depends, where the description of its score does not say so.
@@ -241,7 +241,7 @@ def _seeds(row: Row) -> int:
     """How many seeds of a row are generated in its round."""
     if row.probe in ASIDE:
         return 1
-    return _SEEDS if row.split == "retain" else len(row.seeds)
+    return FIRST_SEEDS if row.split == "retain" else len(row.seeds)
 
 
 def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look: int, rounds: int) -> list[Request]:

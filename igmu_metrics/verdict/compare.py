@@ -84,8 +84,8 @@ class Comparison:
         only_first: number of pairs in which only the first model is good, or had more questions answered as intended;
             0 for SCORES.
         only_second: number of pairs in which only the second model is; 0 for SCORES.
-        raw: the difference over all pairs that could be judged, whatever the original generated; NaN without pairs, and
-            for SCORES.
+        raw: the difference over all pairs that could be judged, whatever the original generated; None without pairs,
+            and for SCORES.
         raw_n: number of those pairs.
         variance: variance of the difference between prompts, for planning; NaN for fewer than two prompts. For SCORES,
             it is derived from the interval; NaN without a test.
@@ -153,7 +153,7 @@ class Comparison:
             return f"{start}: the difference cannot be measured, because {self.why}"
         value, low, high = (number(v, "+.2f") for v in (self.difference, *self.interval))
         raw = ""
-        if self.raw is not None and self.raw == self.raw:
+        if self.raw is not None:
             raw = f"; raw {number(self.raw, '+.2f')} on {counted(self.raw_n, 'generation')}"
         told = f"{start}: {value} ({UNADJUSTED} {low} to {high}{raw})"
         if self.p_holm is None:
@@ -339,7 +339,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     """
     pairs = _pairs(a, b, measure, suffix)
     chosen = [pair for pair in pairs if pair.drawn]
-    raw = float(np.mean([p.first for p in pairs]) - np.mean([p.second for p in pairs])) if pairs else np.nan
+    raw = float(np.mean([p.first for p in pairs]) - np.mean([p.second for p in pairs])) if pairs else None
     beside: dict[str, Any] = {"original": suffix == ORIGINAL, "raw": raw, "raw_n": len(pairs)}
     if not chosen:
         why = (
@@ -420,7 +420,7 @@ def _scored(a: Scorecard, b: Scorecard, measures: Sequence[str]) -> list[Compari
             n_prompts=one.n_prompts,
             only_first=0,
             only_second=0,
-            raw=np.nan,
+            raw=None,
             raw_n=0,
             variance=np.nan
             if one.p is None or one.interval is None

@@ -181,10 +181,10 @@ def trials(path: Path, row: Mapping[str, str]) -> int:
     text = row.get(TRIALS, "")
     found = count(text)
     if found is None or not 1 <= found <= MOST_TRIALS:
-        told = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
         dotted = " Write it without a point." if _DOTTED.fullmatch(plain(text)) else ""
         raise MetadataError(
-            f"{path}, line {row[LINE]}: n is {told!r}; it must be a whole number from 1 to {MOST_TRIALS:,}.{dotted}"
+            f"{path}, line {row[LINE]}: n is {_shown(text)!r}; it must be a whole number from 1 to "
+            f"{MOST_TRIALS:,}.{dotted}"
         )
     return found
 
@@ -196,12 +196,16 @@ def successes(path: Path, row: Mapping[str, str]) -> int:
         MetadataError: it is not a whole number.
     """
     if (found := count(row[COUNT])) is None:
-        told = row[COUNT] if len(row[COUNT]) <= _SHOWN else f"{row[COUNT][:_SHOWN]}…"
         raise MetadataError(
-            f"{path}, line {row[LINE]}: successes is {told!r}; it must be a whole number. Put shares into the column "
-            "'value' or 'percent'."
+            f"{path}, line {row[LINE]}: successes is {_shown(row[COUNT])!r}; it must be a whole number. Put shares "
+            "into the column 'value' or 'percent'."
         )
     return found
+
+
+def _shown(text: str) -> str:
+    """A cell as a message quotes it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def count(text: str) -> int | None:
