@@ -221,7 +221,7 @@ def test_an_honest_run(out: Path) -> None:
         (replaced("run.yaml", "labels:/elsewhere/labels.csv", "clip"), "but 'clip' in run.yaml"),
         (lambda out: scored(out, "esd", threshold=0.9), "provenance.options.threshold: the value is 0.9, but None in"),
         (replaced("run.yaml", "seeds_per_row: 2", "seeds_per_row: 2\nuntil: decided"),
-         "after a single check, but according to run.yaml the run has 2 planned checks (decided)"),
+         "after a single check, but according to run.yaml the run has 11 planned checks (decided)"),
         (lambda out: scored(out, "esd", looks="1/2:decided"), "after 2 planned checks (decided), but according to run"),
         (lambda out: (out / "run.yaml").write_text("{{"), "run.yaml is not valid YAML"),
         (lambda out: (out / "models.json").unlink(), "models.json is missing. Ask for the whole folder of the run."),

@@ -37,7 +37,7 @@ from igmu_metrics.images.generate import Request, requests_for
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.running import looking, run
-from igmu_metrics.running.looking import first_look, hopeless, looked, pays, questions, settled
+from igmu_metrics.running.looking import CHECKS, first_look, hopeless, looked, pays, questions, settled
 from igmu_metrics.running.plan import Plan, checked, differences, written
 from igmu_metrics.running.run import prepare, require_alike
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
@@ -319,6 +319,18 @@ class Unlike(Fake):
         return made.model_copy(update={"generations": made.generations.with_columns(present=shown)})
 
 
+class Told(Fake):
+    """Remembers the look and the images of each card."""
+
+    def __init__(self, script: Any, rows: Iterable[Row]) -> None:
+        super().__init__(script, rows)
+        self.told: list[tuple[str, frozenset[Key]]] = []
+
+    def score(self, model: str, keys: frozenset[Key], look: Looks) -> Scorecard:
+        self.told.append((str(look), keys))
+        return super().score(model, keys, look)
+
+
 YES, MOSTLY, OPEN = (0.85, 1.0), (0.6, 0.9), (0.4, 0.9)
 ROWS = list(bench_rows("sandbox.church").values())
 
@@ -378,6 +390,18 @@ class TestStopping:
         assert fake.lines[-1].endswith(
             "no prompts are left: 2 of 10 rounds were used. To continue, repeat the command with a larger --protocol."
         )
+
+    def test_a_part_of_the_corpus_is_the_beginning_of_the_whole_plan(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(looking, "pays", lambda *_: True)
+        looks: dict[int, list[tuple[str, frozenset[Key]]]] = {}
+        for rounds in (2, 5, 10):
+            fake = Told({"esd": every(OPEN)}, [row for row in ROWS if row.round <= rounds])
+            fake.run(rounds=rounds)
+            looks[rounds] = fake.told
+        assert [look for look, _ in looks[10]] == [f"{n}/11:decided" for n in range(1, 12)]
+        # Whoever continues has seen no interval that the plan of the larger run does not have.
+        assert looks[2] == looks[10][:2]
+        assert looks[5] == looks[10][:5]
 
     def test_one_model_alone_is_compared_with_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(looking, "compared", None)
@@ -578,7 +602,7 @@ def test_every_concept_gets_its_first_look(tmp_path: Path, monkeypatch: pytest.M
     plan |= {"original": "sandbox:original", "unlearned": {"uce": "sandbox:esd/church"}}
     plan |= {"scoring": {"detector": "sandbox", "clip": "sandbox"}}
     jobs = prepare(Plan(**plan), tmp_path)
-    sizes = [2 * len(first_look(job.rows, job.requests, 2)) for job in jobs]
+    sizes = [2 * len(first_look(job.rows, job.requests)) for job in jobs]
     with pytest.raises(OutOfRangeError, match=f"the first check alone requires {sum(sizes)} images"):
         prepare(Plan(**plan, max_images=sum(sizes) - 1), tmp_path)
     given: list[int | None] = []
@@ -628,10 +652,10 @@ def test_a_run_that_looks(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(SMALL))
     command = [sys.executable, "-c", "from igmu_metrics.cli import main; main()", "run", str(file), "--out"]
     told = subprocess.run([*command, str(out)], check=True, capture_output=True, text=True).stderr
-    assert "check 1 of 3" in told
+    assert "check 1 of 11" in told
     made = read_card(out / "cards" / "esd.sandbox.church.json")
     assert (look := Looks.of(made)) is not None
-    assert look.planned == 3
+    assert (look.look, look.planned) == (2, CHECKS)
     assert "--looks" in (made.provenance.command if made.provenance else "")
     assert any("repeated confidence intervals" in note for note in made.notes)
     assert verify(out / "cards" / "esd.sandbox.church.json")[1] == []
@@ -680,9 +704,10 @@ def test_a_run_for_bounds_goes_on_for_others_and_check_agrees(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_lite_goes_on_to_full_and_nothing_is_generated_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("until", [None, "0.01"])
+def test_lite_goes_on_to_full_and_nothing_is_generated_twice(until: str | None, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    plans = [SMALL | {"protocol": p, "until": None, "seeds_per_row": 1} for p in ("1", "2")]
+    plans = [SMALL | {"protocol": p, "until": until, "seeds_per_row": 1} for p in ("1", "2")]
     before: dict[str, int] = {}
     for plan in plans:
         (tmp_path / "run.yaml").write_text(yaml.safe_dump({k: v for k, v in plan.items() if v is not None}))

@@ -231,7 +231,7 @@ def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(run, "looked", looked)
     monkeypatch.setattr(run, "_scored", scored)
-    monkeypatch.setattr(run, "_first_looks", lambda *_: [0])
+    monkeypatch.setattr(run, "_first_looks", lambda _: [0])
     run._looked(plan, tmp_path, [job], None, run.Where())  # type: ignore[list-item]
     one, four, ten = "1/11:decided", "4/11:decided", "10/11:decided"
     assert told == [[one, one, "None"], [four, four, "None"], [ten, four, ten]]

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from builders.benchmarks.material import ROOT
 from builders.benchmarks.timing import table
 from igmu_metrics.report.wording import UNDECIDED, grade
-from igmu_metrics.running.looking import planned, settled
+from igmu_metrics.running.looking import CHECKS, settled
 from igmu_metrics.running.plan import DECIDED, GRADED
 from igmu_metrics.scorecard import Figure
 from igmu_metrics.statistics import mean_estimate, mean_of_ratios, paired_ratio
@@ -35,7 +35,6 @@ from igmu_metrics.statistics.looks import Looks, crossing, times
 TITLE: Final = "Checking after every round"
 ROUNDS: Final = 10
 SEEDS: Final = 5
-LOOKS: Final = planned(ROUNDS)
 TRUTHS: Final = tuple(round(0.5 + 0.05 * i, 2) for i in range(11))
 WORDS: Final = ("yes", "mostly", "hardly", "no")
 CORRELATION: Final = 0.3  # of two seeds of a prompt, as `igmu power` assumes
@@ -138,7 +137,7 @@ class Stop:
 def size(name: str, look: int) -> int:
     """Images of a split after so many looks; the last one has all seeds."""
     _, prompts, seeds = DESIGNS[name]
-    if look == LOOKS:
+    if look == CHECKS:
         return (prompts + _ASIDE[name]) * SEEDS
     return round(look / ROUNDS * (prompts * seeds + _ASIDE[name]))
 
@@ -157,7 +156,7 @@ def runs(
         seed: of the simulation.
     """
     make, _, first = DESIGNS[name]
-    last = LOOKS if first < SEEDS else ROUNDS
+    last = CHECKS if first < SEEDS else ROUNDS
     out: dict[str, list[Stop]] = {rule: [] for rule in rules}
     for number in range(n):
         seen = make(np.random.default_rng([seed, number, round(100 * truth), len(name)]), truth)
@@ -196,10 +195,10 @@ def wrong(stop: Stop, truth: float, rule: str) -> bool:
 
 def boundaries() -> dict[str, list[float]]:
     """Standard errors at each look, by name; each errs in 5% of cases over all looks, but the first."""
-    at = times(LOOKS)
+    at = times(CHECKS)
     z = NormalDist().inv_cdf
-    out = {"1.96 at every check": [z(0.975)] * LOOKS}
-    out["Pocock (igmu)"] = [z((1 + Looks(1, LOOKS).level) / 2)] * LOOKS
+    out = {"1.96 at every check": [z(0.975)] * CHECKS}
+    out["Pocock (igmu)"] = [z((1 + Looks(1, CHECKS).level) / 2)] * CHECKS
     out["Lan-DeMets, Pocock-like"] = spent(lambda t: ALPHA * log1p((e - 1) * t))
     out["Lan-DeMets, O'Brien-Fleming-like"] = spent(lambda t: 4 * (1 - NormalDist().cdf(z(1 - ALPHA / 4) / sqrt(t))))
     out["Lan-DeMets, linear"] = spent(lambda t: ALPHA * t)
@@ -211,7 +210,7 @@ def boundaries() -> dict[str, list[float]]:
 
 def spent(spending: Callable[[float], float]) -> list[float]:
     """Boundaries that spend an error as a function says (Lan and DeMets), look by look."""
-    at = times(LOOKS)
+    at = times(CHECKS)
     found: list[float] = []
     before = 0.0
     for look, t in enumerate(at):
@@ -235,7 +234,7 @@ def compared(n: int) -> str:
         cells = [name, f"{zs[0]:.2f}, {zs[4]:.2f}, {zs[-1]:.2f}"]
         for rule in (DECIDED, GRADED):
             found = [(t, s) for t in TRUTHS for s in stops[t][rule]]
-            share = np.array([s.images for _, s in found]) / size("forget", LOOKS)
+            share = np.array([s.images for _, s in found]) / size("forget", CHECKS)
             cells += [f"{np.median(share):.2f}, {share.mean():.2f}"]
             cells += [f"{100 * np.mean([wrong(s, t, rule) for t, s in found if s.settled]):.1f}%"]
         held = [s.held for t in TRUTHS for s in stops[t][DECIDED]]
@@ -247,12 +246,12 @@ def compared(n: int) -> str:
 
 def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
     """One design, truth by truth, and its runs by rule and truth."""
-    level = Looks(1, LOOKS).level
+    level = Looks(1, CHECKS).level
     rows = []
     found: dict[str, dict[float, list[Stop]]] = {DECIDED: {}, GRADED: {}}
-    whole = size(name, LOOKS)
+    whole = size(name, CHECKS)
     for truth in TRUTHS:
-        stops = runs(name, truth, n, [DECIDED, GRADED], [level] * LOOKS, seed=1)
+        stops = runs(name, truth, n, [DECIDED, GRADED], [level] * CHECKS, seed=1)
         cells = [f"{truth:.2f}", f"{truth - 0.5:.2f}"]
         for rule in (DECIDED, GRADED):
             found[rule][truth] = stops[rule]
@@ -272,7 +271,7 @@ def listed(name: str, n: int) -> tuple[str, dict[str, dict[float, list[Stop]]]]:
 def whole(found: dict[str, dict[str, dict[float, list[Stop]]]], n: int) -> str:
     """Runs of one model with all three questions, each truth drawn from those listed, by their own stops."""
     rng = np.random.default_rng(0)
-    total = sum(size(name, LOOKS) for name in DESIGNS)
+    total = sum(size(name, CHECKS) for name in DESIGNS)
     rows = []
     for rule in (DECIDED, GRADED):
         images, bad, agree, held = [], [], [], []

@@ -60,6 +60,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "looks at different protocols are ranked together",
     ),
     Mutation(
+        "looks-planned-by-protocol",
+        _LOOKING,
+        "Looks(number, CHECKS, rule(plan))",
+        "Looks(number, rounds + 1, rule(plan))",
+        _TESTS,
+        "a run that goes on with a larger protocol has been looked at with the boundary of a smaller plan",
+    ),
+    Mutation(
+        "looks-more-seeds-of-a-part",
+        _LOOKING,
+        "range(1, (CHECKS if rounds == ROUNDS else rounds) + 1)",
+        "range(1, CHECKS + 1)",
+        _TESTS,
+        "a part of the corpus is looked at once more than the plan of the whole has looks for",
+    ),
+    Mutation(
         "looks-attacks-seed-by-seed",
         _LOOKING,
         'return FIRST_SEEDS if row.split == "retain" else len(row.seeds)',

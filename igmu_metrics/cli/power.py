@@ -149,7 +149,7 @@ def power(
             min=1,
             max=100,
             help="Maximum number of interim checks of igmu run --until, at which costs and intervals are estimated; "
-            "the full protocol has 11; default: 11 for costs, and the checks of the scorecard for intervals.",
+            "its plan has 11; default: 11 for costs, and the checks of the scorecard for intervals.",
         ),
     ] = None,
     bench: Bench = None,

@@ -3,8 +3,10 @@
 Conventions:
 
 - Each look adds one round of the corpus (its column `round`; every prefix of rounds is as balanced as the whole). There
-  is one more look at the end, for the remaining seeds. Each question about a model depends on the rows of one split, so
-  each split of each model stops separately; the original is generated as long as any model continues.
+  is one more look after the last round, for the remaining seeds. Each question about a model depends on the rows of
+  one split, so each split of each model stops separately; the original is generated as long as any model continues.
+- The plan is always that of the whole corpus. A smaller protocol only ends it early, as `--max-images` does, so a run
+  may be continued with a larger one.
 - A question is about a word of the verdict, the width of an interval or a bound. All intervals are valid at every look,
   so a bound is decided as soon as an interval lies on one side of it, and `igmu check` then gives the same outcome.
 - For adversarial prompts and their sources, all seeds are generated at once, because any@k uses all k. For retain
@@ -42,6 +44,8 @@ from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
 from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, label, usable
 from igmu_metrics.verdict.recompute import FORGET
 
+CHECKS: Final = ROUNDS + 1
+"""Number of planned looks: one per round of the corpus, and one for the remaining seeds."""
 PROMPTS: Final = "prompts"
 MAX_IMAGES: Final = "max_images"
 ENDED: Final = {PROMPTS: "no prompts are left", MAX_IMAGES: "more images would exceed --max-images"}
@@ -100,11 +104,6 @@ class Looked(NamedTuple):
     unsettled: list[Unsettled]
 
 
-def planned(rounds: int) -> int:
-    """Maximum number of looks for a protocol: one per round, and one for the remaining seeds."""
-    return rounds + 1
-
-
 def looked(
     plan: Plan,
     rounds: int,
@@ -141,12 +140,11 @@ def looked(
     """
     of = {row.id: row for row in rows}
     states = {name: _Model({row.split for row in of.values()}) for name in models}
-    looks = planned(rounds)
     made: set[Key] = set()  # of the original
     left: list[Unsettled] = []
     ended = PROMPTS
-    for number in range(1, looks + 1):
-        new = {name: _new(requests, of, state, number, rounds) for name, state in states.items()}
+    for number in range(1, (CHECKS if rounds == ROUNDS else rounds) + 1):
+        new = {name: _new(requests, of, state, number) for name, state in states.items()}
         first = _union(requests, new.values(), made) if original else []
         size = sum(len(made_by) for made_by in new.values()) + len(first)
         there = len(made) + sum(len(state.keys) for state in states.values())
@@ -159,8 +157,8 @@ def looked(
                     f"{size}."
                 )
             tell(
-                f"stopped before check {number} of {looks}, because {size:,} more images would exceed --max-images. To "
-                "continue, repeat the command with a larger --max-images."
+                f"stopped before check {number} of {CHECKS}, because {size:,} more images would exceed --max-images. "
+                "To continue, repeat the command with a larger --max-images."
             )
             ended = MAX_IMAGES
             break
@@ -171,13 +169,13 @@ def looked(
         for name, more in new.items():
             if more:
                 states[name].keys |= {r.key for r in more}
-                states[name].card = score(name, frozenset(states[name].keys), Looks(number, looks, rule(plan)))
+                states[name].card = score(name, frozenset(states[name].keys), Looks(number, CHECKS, rule(plan)))
         cards = {name: state.card for name, state in states.items() if state.card is not None}
         asked = {name: _asked(plan, card, of) for name, card in cards.items()}
         waiting = _close(plan, states, cards, asked, of)
         told = "; ".join(f"{name}: {_line(asked[name], card)}" for name, card in cards.items())
         open_ = f"; the difference between {listed(sorted(waiting))} is undecided" if waiting else ""
-        tell(f"check {number} of {looks}: {counted(there + size, 'image')}; {told}{open_}")
+        tell(f"check {number} of {CHECKS}: {counted(there + size, 'image')}; {told}{open_}")
         left = _unsettled(cards, asked, waiting)
     if left and ended == PROMPTS:
         whole = rounds == ROUNDS
@@ -191,16 +189,15 @@ def looked(
     return Looked(cards_found, size, [replace(one, ended=ended) for one in left])
 
 
-def first_look(rows: Iterable[Row], requests: Sequence[Request], rounds: int) -> list[Request]:
+def first_look(rows: Iterable[Row], requests: Sequence[Request]) -> list[Request]:
     """What the first look generates of each model.
 
     Args:
         rows: of the corpus.
         requests: every image of them, seeds of a row in order.
-        rounds: of the protocol.
     """
     of = {row.id: row for row in rows}
-    return _new(requests, of, _Model({row.split for row in of.values()}), 1, rounds)
+    return _new(requests, of, _Model({row.split for row in of.values()}), 1)
 
 
 def require_decidable(plan: Plan, scores: Mapping[str, ScoreEntry], where: str) -> None:
@@ -244,16 +241,16 @@ def _seeds(row: Row) -> int:
     return FIRST_SEEDS if row.split == "retain" else len(row.seeds)
 
 
-def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look: int, rounds: int) -> list[Request]:
+def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look: int) -> list[Request]:
     """The images that a look adds for a model."""
     turn: dict[str, int] = {}
     found = []
     seeds = max(Counter(r.row_id for r in requests).values())
-    more = {split for split in state.open if look > rounds and pays(state.card, split, seeds)}
+    more = {split for split in state.open if look > ROUNDS and pays(state.card, split, seeds)}
     for r in requests:
         row = of[r.row_id]
         turn[row.id] = turn.get(row.id, 0) + 1
-        due = row.round == look and turn[row.id] <= _seeds(row) if look <= rounds else row.split in more
+        due = row.round == look and turn[row.id] <= _seeds(row) if look <= ROUNDS else row.split in more
         if due and row.split in state.open and r.key not in state.keys:
             found.append(r)
     return found

@@ -180,18 +180,17 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
             first = {row.id for row in job.rows if row.round == start}
             scores = foreseen(evaluation, job.rows, [r for r in job.requests if r.row_id in first], tools)
         require_decidable(plan, scores, f"a scorecard of {job.config}")
-    if plan.until is not None and plan.max_images is not None and sum(_first_looks(plan, jobs)) > plan.max_images:
+    if plan.until is not None and plan.max_images is not None and sum(_first_looks(jobs)) > plan.max_images:
         raise OutOfRangeError(
-            f"--max-images is {plan.max_images}, but the first check alone requires {sum(_first_looks(plan, jobs))} "
+            f"--max-images is {plan.max_images}, but the first check alone requires {sum(_first_looks(jobs))} "
             "images. Set it to a larger number."
         )
     return jobs
 
 
-def _first_looks(plan: Plan, jobs: Sequence[Job]) -> list[int]:
+def _first_looks(jobs: Sequence[Job]) -> list[int]:
     """How many images the first look of each concept takes, over all models."""
-    rounds = rounds_of(plan.protocol)
-    return [len(first_look(job.rows, job.requests, rounds)) * len(job.pipelines) for job in jobs]
+    return [len(first_look(job.rows, job.requests)) * len(job.pipelines) for job in jobs]
 
 
 def rows_asked(plan: Plan, every: Mapping[str, Iterable[Row]]) -> dict[str, list[Row]]:
@@ -402,7 +401,7 @@ def _scored(
 
 def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, where: Where) -> Done:
     """The cards of a run with a look after every round, and what is undecided; scoring is done in this process."""
-    left, first = plan.max_images, _first_looks(plan, jobs)
+    left, first = plan.max_images, _first_looks(jobs)
     done = Done([], [])
     for at, job in enumerate(jobs):
 

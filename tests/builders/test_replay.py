@@ -15,7 +15,7 @@ from builders.benchmarks.replay import bars, told
 from builders.benchmarks.replaying import FIXED, MIXTURES, VERSIONS, Cell, Model, cells, replayed, virtual
 from igmu_metrics import registry
 from igmu_metrics.report.verdict import ASKED
-from igmu_metrics.running.looking import planned
+from igmu_metrics.running.looking import CHECKS
 from igmu_metrics.running.plan import DECIDED, GRADED
 from igmu_metrics.sandbox.audit.mixtures import Pool, Recipe, recipes
 from igmu_metrics.sandbox.audit.yardstick import figures
@@ -87,7 +87,7 @@ def test_the_figures_are_those_of_the_metrics_on_the_rows_that_were_asked_for(go
     card = replayed(gold, DECIDED)
     look = Looks.of(card)
     assert look is not None
-    assert look.planned == planned(ROUNDS)
+    assert look.planned == CHECKS
     assert str(look).endswith(f":{DECIDED}")
     rounds = np.array([gold.rounds[i] for i in card.generations["id"]])
     for split, (score, figure) in ASKED.items():
