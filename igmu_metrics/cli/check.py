@@ -53,6 +53,7 @@ def check(
     """
     from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Met
+    from igmu_metrics.coverage import looked
     from igmu_metrics.verdict import criteria
     from igmu_metrics.verdict.verify import read_all
 
@@ -66,8 +67,10 @@ def check(
     if not any(criteria.share_of_images(one.figure) for one in found):
         gate = "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01."
         say(*(f"note: {n} of the images of {name} {gate}" for name, n in failures.items()))
+    looks = looked([card for card in known if card.model != card.original_model])
+    say(*([f"note: {looks}"] if looks else []))
     outcome = criteria.overall(one.outcome for one in found)
-    answer = noted(Met(outcome, found, failures))
+    answer = noted(Met(outcome, found, failures, looks))
     if wrong:
         raise InputError("\n".join(dict.fromkeys(one.line(**several) for one in wrong)))
     if outcome.exit_code:

@@ -39,6 +39,7 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
+    from igmu_metrics.coverage import looked
     from igmu_metrics.images.ways import caution
     from igmu_metrics.verdict.alike import not_compared, same, same_in_all
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
@@ -58,9 +59,8 @@ def compare(
         if len(points) > 1:
             tables.show(tables.pareto(points))
         say(*(c.sentence() for c in found))
-    return Compared(
-        found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, shared, left_out, caution(read)
-    )
+    places = [Place(p.model, p.beaten_by, p.clearly_by) for p in points]
+    return Compared(found, places, unlike, shared, left_out, caution(read), looked(read))
 
 
 def _published(path: Path) -> Compared:

@@ -17,6 +17,7 @@ from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number, value_of
+from igmu_metrics.verdict.baseline import baseline, counted_on
 from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, chosen, heading, lines
 from igmu_metrics.verdict.recompute import of_original
 
@@ -71,7 +72,7 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
             counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
             told = (*counts[: 1 + every], *map(formatted, figures))
             table.add_row(line.family if first else "", line.model, *told)
-        own = [] if scope else _original(cards[0], names)
+        own = [] if scope else [*_original(baseline(cards), names), *filter(None, [counted_on(cards)])]
         table.caption = "\n".join([*own, *_notes(found, scope, cards[0], names), covering(cards)])
         table.caption_justify = "left"
         out.append(table)

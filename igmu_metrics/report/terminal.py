@@ -19,6 +19,7 @@ from igmu_metrics.coverage import covering
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.report.wording import listed
 from igmu_metrics.statistics.formatting import DASH, formatted, number, value_of
+from igmu_metrics.statistics.looks import Looks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,9 +225,10 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         tested: whether to include the columns with tests and unclear images.
     """
     from igmu_metrics.verdict.alike import unlike
+    from igmu_metrics.verdict.baseline import baseline, counted_on
     from igmu_metrics.verdict.compare import main_measure
 
-    own = cards[0]
+    own = baseline(cards)
     title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
     shown = len(heads) if tested else 3
     table = titled(f"{own.config}: {title}, 95% intervals", *heads[:shown])
@@ -240,7 +242,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         figures = (cell(card.figure(score, name)) for name in names)
         row = (card.model, *figures, str(_unclear(card)), of[card.model].outcome())
         table.add_row(*row[:shown])
-    said = [covering(cards), *unfounded(cards)]
+    said = [*filter(None, [counted_on(cards)]), covering(cards), *unfounded(cards)]
     if own.general:
         said.append("Sorted by name and not ranked, because general prompts have no forget score.")
     elif not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
@@ -331,7 +333,8 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         )
         where += _cautions(found, cards)
         more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
-        tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected.{more}"
+        looks = " and adjusted for interim checks" if any(map(Looks.of, cards)) else ""
+        tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected{looks}.{more}"
         tables[-1].caption_justify = "left"
     return tables
 
