@@ -48,7 +48,7 @@ class Coverage(BaseModel):
         )
         others = f", {counted(self.n_other_seeds, 'generation')} with other seeds" * (self.n_other_seeds > 0)
         return (
-            f"{self.n_prompts} of {counted(self.n_prompts_asked, 'prompt')}, "
+            f"{self.n_prompts:,} of {counted(self.n_prompts_asked, 'prompt')}, "
             f"{round(seeds, 1):g} of {round(asked, 1):g} seed{'s' * (asked != 1)}{others}"
         )
 
@@ -102,7 +102,7 @@ def failed(card: Card) -> str:
         return ""
     of, first = n + len(card.generations), card.failures[0]
     shown = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}…"
-    return f"{n} of {of} images failed or {'is' if n == 1 else 'are'} missing, such as: {shown}"
+    return f"{n:,} of {of:,} images failed or {'is' if n == 1 else 'are'} missing, such as: {shown}"
 
 
 def covering(cards: Sequence[Card]) -> str:

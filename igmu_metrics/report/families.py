@@ -69,7 +69,7 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
                 table.add_section()
             figures = [line.figures.get(scope + name) for name in names]
             head = figures[0]
-            counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
+            counts = (DASH, DASH) if head is None else (f"{head.n_prompts:,}", f"{head.n_generations:,}")
             told = (*counts[: 1 + every], *map(formatted, figures))
             table.add_row(line.family if first else "", line.model, *told)
         own = [] if scope else [*_original(baseline(cards), names), *filter(None, [counted_on(cards)])]
@@ -99,7 +99,9 @@ def _notes(found: Sequence[Line], scope: str, card: Scorecard, names: Sequence[s
                 about.setdefault(kind, {}).setdefault(heading(name, card), {})[line.family] = None
                 counts.setdefault(kind, []).extend(_COUNT.findall(reason)[:1])
     for kind, figures in about.items():
-        listed = (f"{n} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for n, of in figures.items())
+        listed = (
+            f"{name} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for name, of in figures.items()
+        )
         low, high = min(counts[kind], key=float, default=""), max(counts[kind], key=float, default="")
         yield f"{'; '.join(listed)}: {kind.replace('#', low if low == high else f'{low} to {high}')}"
 

@@ -373,7 +373,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     table = titled(title, *columns)
     for a in agreements(cards):
         counts = map(str, (a.both, a.only_first, a.only_second, a.neither))
-        n = f"{a.share.n_generations} of {counted(a.share.n_prompts, 'prompt')}" + (
+        n = f"{a.share.n_generations:,} of {counted(a.share.n_prompts, 'prompt')}" + (
             f", {a.unclear} unclear" if a.unclear else ""
         )
         table.add_row(f"{a.first} – {a.second}", a.part, formatted(a.share), formatted(a.kappa), *counts, n)
@@ -473,6 +473,6 @@ def cell(figure: Figure | None, *, count: bool = False) -> str:
     if figure is None or figure.value is None:
         return DASH
     if count:
-        return f"{figure.value:g} of {figure.n_generations}"
-    n = f" n={figure.n_generations}" if figure.n_generations else ""
+        return f"{figure.value:,.0f} of {figure.n_generations:,}"
+    n = f" n={figure.n_generations:,}" if figure.n_generations else ""
     return formatted(figure, ".3f", ends=".2f") + n

@@ -136,7 +136,7 @@ class Looks:
     @property
     def level(self) -> float:
         """The confidence level of each single interval, such that all planned ones together are valid at 95%."""
-        return 2 * NormalDist().cdf(boundary(self.planned)) - 1 if self.planned > 1 else LEVEL
+        return level_of(self.planned)
 
     @property
     def place(self) -> str:
@@ -198,6 +198,15 @@ def boundary(planned: int, alpha: float = 1 - LEVEL) -> float:
     at = times(planned)
     least = NormalDist().inv_cdf(1 - alpha / 2)
     return _root(lambda c: alpha - float(crossing([c] * planned, at).sum()), least, least + 3)
+
+
+def level_of(planned: int, alpha: float = 1 - LEVEL) -> float:
+    """The confidence level of each look's interval, such that all looks together err in a share `alpha` of cases.
+
+    >>> level_of(1), round(level_of(5), 4)
+    (0.95, 0.9842)
+    """
+    return 2 * NormalDist().cdf(boundary(planned, alpha)) - 1 if planned > 1 else 1 - alpha
 
 
 class Cost(NamedTuple):

@@ -303,7 +303,7 @@ def _n(figure: Figure | Estimate | None) -> str:
     """The number of prompts, with the number of images in parentheses; nothing for a rate without value."""
     if figure is None or value_of(figure) is None:
         return ""
-    return f"{figure.n_prompts} ({figure.n_generations})"
+    return f"{figure.n_prompts:,} ({figure.n_generations:,})"
 
 
 def _footnote(cards: Sequence[Scorecard], counted: str, notes: str) -> str:
@@ -339,14 +339,14 @@ def _intervals(cards: Sequence[Scorecard]) -> str:
     if not (looks := looked(cards)):
         return "95\\% intervals over prompts"
     return (
-        "95\\% intervals over prompts (with interim checks, the repeated confidence intervals of Jennison and "
+        "95\\% intervals over prompts; with interim checks, they are repeated confidence intervals (Jennison and "
         f"Turnbull). {escaped(looks).removesuffix('.')}"
     )
 
 
 def _covered(cards: Sequence[Scorecard]) -> str:
     """How many pairs of each model failed; what is covered; in which settings the models may differ."""
-    failed = ", ".join(f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures)
+    failed = ", ".join(f"{len(c.failures):,} of {escaped(c.model)}" for c in cards if c.failures)
     lost = f"Pairs left out because an image failed or was missing: {failed}. " if failed else ""
     return f"{lost}{escaped(' '.join(filter(None, (*coverages(cards), caution(cards)))))} "
 
