@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from igmu_data.schema import Row
 from igmu_metrics.cli import app
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.verdict import forecast, made_up
+from igmu_metrics.verdict.criteria import figures
 from igmu_metrics.verdict.verify import read_all
 
 CHURCH = ("--config", "sandbox.church")
@@ -158,6 +160,24 @@ def test_images_that_a_card_has_are_not_made_up(place: Path) -> None:
         assert (one.value, *one.interval) == pytest.approx((figure.value, *(figure.interval or ()))), one.figure
     more = made_up.Planned.of(rows, 3, card.target, forecast.facts(card, 3), card.generations)
     assert int(more.table["measured"].sum()) * 3 == len(more.table) * 2
+
+
+def test_what_can_be_forecast_is_the_cards_own_figure_if_everything_is_measured(place: Path) -> None:
+    """Of every metric that a bound may name: rates of plain and adversarial prompts together were not."""
+    card = read_all([place / "cards" / "uce.json"])[0]
+    rows = [row for row in bench_rows(card.config).values() if row.id in set(card.generations["id"].tolist())]
+    planned = made_up.Planned.of(rows, 2, card.target, forecast.facts(card, 2), card.generations)
+    known, wanted = figures(card), []
+    for full in known:
+        with suppress(InputError):
+            wanted += forecast.wanted(card, f"{full}=0.5033")[0]
+    found = made_up.foresee(planned, forecast.habits(card), wanted, times=1)
+    assert {one.figure for one in found} >= set(forecast.VERDICT)
+    assert not any("post_asr" in name or "pre_asr" in name for name in wanted)
+    for one in found:
+        assert (one.value, *one.interval) == pytest.approx(
+            (known[one.figure].value, *(known[one.figure].interval or ()))
+        )
 
 
 def test_attacks_made_from_one_source_are_not_independent() -> None:
@@ -311,8 +331,11 @@ def test_one_prompt_says_nothing_about_correlations() -> None:
     [
         ("post_asr_family_mean=0.5", "post_asr_family_mean cannot be forecast, because"),
         ("conditional_post_asr/leetspeak=0.5", "cannot be forecast, because"),
-        ("corrected_unlearning_accuracy=0.5", "of esd cannot be forecast for the full protocol"),
-        ("concept_accuracy/negation=0.5", "of esd cannot be forecast for the full protocol"),
+        ("quality_within=0.5", "forget_score/quality_within of esd cannot be forecast for the full protocol, because"),
+        (
+            "concept_accuracy/n_unclear=0.5",
+            "concept_accuracy/n_unclear of esd cannot be forecast for the full protocol",
+        ),
         ("quality=0.5", r"Use a bound on one of concept_accuracy/conditional_unlearning_accuracy, .*/asr_any@2\."),
         ("asr_any@2=0.125", r"attack_success_rate/asr_any@2 of esd is equal to the bound"),
         ("asr_any@5=0.5", r"has asr_any@2 \(k is 2\), not asr_any@5"),
