@@ -174,6 +174,7 @@ class Compared:
         published: the proportions given with `--published`.
         differences: the differences between the proportions given with `--published`.
         assumed: test and unit of these differences, and what is unknown about them; "" without `--published`.
+        notes: notes on how the table given with `--published` was read.
     """
 
     comparisons: Sequence[Comparison] = ()
@@ -186,6 +187,7 @@ class Compared:
     published: Sequence[PublishedShare] = ()
     differences: Sequence[PublishedDifference] = ()
     assumed: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

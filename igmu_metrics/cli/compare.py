@@ -71,7 +71,7 @@ def _published(path: Path) -> Compared:
     found = read_published(path)
     tables.show(tables.published(found))
     pairs = compare_published(found)
-    say(*(c.sentence() for c in pairs), ASSUMED)
+    say(*(c.sentence() for c in pairs), ASSUMED, *(f"note: {note}." for note in found.notes))
     return Compared(
         published=[PublishedShare(p.model, p.measure, p.successes, p.n, p.value, p.interval) for p in found],
         differences=[
@@ -81,4 +81,5 @@ def _published(path: Path) -> Compared:
             for c in pairs
         ],
         assumed=ASSUMED,
+        notes=found.notes,
     )
