@@ -25,7 +25,7 @@ def table(folder: Path, text: str) -> Path:
     [
         ("percent", '"95,2"', 0.952),
         ("percent", "95·2", 0.952),
-        ("percent", "95.2 %", 0.952),
+        ("percent", f"95.2{chr(0xA0)}%", 0.952),
         ("percent", r"\textbf{95.2\%}", 0.952),
         ("value", "95.2%", 0.952),
         ("value", '"0,952"', 0.952),
