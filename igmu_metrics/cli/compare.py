@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_metrics.cli._common import OptionalCards, Verbose, say
+from igmu_metrics.cli._effects import Without
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Compared
@@ -23,7 +24,7 @@ def compare(
             "one of successes, value or percent; an optional measure column groups the proportions.",
         ),
     ] = None,
-    verbose: Verbose = False,
+    verbose: Annotated[Verbose, Without(["published"])] = False,
 ) -> Compared:
     """Test which differences are statistically significant: each model against the original and against the others."""
     from igmu_data.errors import EmptyInputError, InputError
