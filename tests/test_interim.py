@@ -144,6 +144,12 @@ def test_a_spreadsheet_has_the_check_and_the_level(files: list[str], once: Score
     assert {(one["look"], one["planned_looks"], one["level"]) for one in alone} == {("", "", "0.95"), ("", "", "")}
 
 
+def test_a_sentence_for_a_paper_names_the_check(few: Scorecard, once: Scorecard) -> None:
+    told, usual = paper.sentences([few, once])
+    assert "(repeated 95\\% confidence intervals over prompts at look 2 of at most 11 with the stopping rule" in told
+    assert "(95\\% intervals over prompts; detector" in usual
+
+
 def test_notes_for_the_hub_name_the_check(files: list[str]) -> None:
     assert "look 2 of at most 11" in run("export", files[0], "--model-index")
 

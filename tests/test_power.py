@@ -120,6 +120,8 @@ def test_hours_and_euros_of_cards(there: Path) -> None:
     for option in (("--gpu", "A100=36,2"), ("--looks", "4")):
         told, _ = run("--rate", "0.5", "--rate", "0.50000001", *option)
         assert "There is no estimate of time or cost, because the number of prompts is not known" in told
+    told, _ = run("cards/original.json", "--protocol", "1")
+    assert f"A run of protocol 1 generates {2 * n} images of 1 model (with the original)" in told, "two seeds each"
     told, _ = run("cards/esd.json", "--looks", "4")
     assert "--looks 4 has no effect, because no comparison needs more images" in told
 

@@ -133,8 +133,9 @@ def _run(
         images, what = sum(len(c.generations) for c in models) + max(len(c.generations) for c in cards), "these cards"
     else:
         each = [seeds or seeds_of(card) for card in models]
+        most = seeds or max(map(seeds_of, cards))  # the original's images are those of the model with the most
         n = sum(row.round <= rounds for row in rows)
-        images, what = n * (sum(each) + max(each, default=seeds or 1)), named(rounds)
+        images, what = n * (sum(each) + most), named(rounds)
     say(f"A run of {what} generates {images:,} images of {counted(len(models) + 1, 'model')} (with the original)")
     for gpu in gpus:
         say(f"  {f'{gpu.name}: ' if gpu.name else ''}{gpu.told(images)}")

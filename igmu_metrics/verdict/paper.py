@@ -20,6 +20,7 @@ from igmu_metrics.coverage import coverages, covering, looked
 from igmu_metrics.images.ways import caution
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, number, value_of
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.alike import agreed
 from igmu_metrics.verdict.baseline import baseline, counted_on
@@ -60,7 +61,11 @@ def _sentence(card: Scorecard) -> str:
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
     detector = escaped(str(agreed([card]).get("detector", "no detector")))
     doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
-    return f"{escaped(card.model)} {listed} (95\\% intervals over prompts; detector {detector}).{doubt}"
+    look = Looks.of(card)
+    intervals = "95\\% intervals over prompts"
+    if look is not None:
+        intervals = f"repeated 95\\% confidence intervals over prompts at {escaped(look.place)}"
+    return f"{escaped(card.model)} {listed} ({intervals}; detector {detector}).{doubt}"
 
 
 def _forgotten(card: Scorecard) -> list[str]:
