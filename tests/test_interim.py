@@ -17,6 +17,7 @@ from igmu_data.schema import ASIDE
 from igmu_metrics.cli import app
 from igmu_metrics.coverage import looked
 from igmu_metrics.evaluation import Evaluation
+from igmu_metrics.report.families import chart
 from igmu_metrics.report.families import tables as family_tables
 from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.terminal import ranking as compared_ranking
@@ -148,6 +149,11 @@ def test_a_sentence_for_a_paper_names_the_check(few: Scorecard, once: Scorecard)
     told, usual = paper.sentences([few, once])
     assert "(repeated 95\\% confidence intervals over prompts at look 2 of at most 11 with the stopping rule" in told
     assert "(95\\% intervals over prompts; detector" in usual
+
+
+def test_a_chart_says_that_its_intervals_are_repeated(few: Scorecard, many: Scorecard, once: Scorecard) -> None:
+    assert "repeated confidence intervals" in chart([few, many])
+    assert "repeated confidence intervals" not in chart([once])
 
 
 def test_notes_for_the_hub_name_the_check(files: list[str]) -> None:

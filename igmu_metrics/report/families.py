@@ -17,6 +17,7 @@ from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number, value_of
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.baseline import baseline, counted_on
 from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, chosen, heading, lines
 from igmu_metrics.verdict.recompute import of_original
@@ -36,6 +37,7 @@ _LEGEND: Final = 20  # height of one line
 # Blue, orange, green, purple, red, grey, teal, brown: visible on light and dark pages; repeated after eight models.
 _COLOURS: Final = ("#1f6fb5", "#d07a1e", "#3f8f4f", "#7b5ab5", "#b8433f", "#7d868f", "#22878a", "#8a5a33")
 _NOTHING: Final = "not measured"
+_REPEATED: Final = "Interim checks of a run: intervals are repeated confidence intervals, valid at 95% together."
 _STYLE: Final = """
 .families text { font: 13px system-ui, sans-serif; fill: #24292f } .families .small { font-size: 11px }
 .families .title { font-weight: 600 } .families .right { text-anchor: end } .families .middle { text-anchor: middle }
@@ -138,7 +140,10 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     blocks = [list(group) for _, group in groupby(found, key=lambda line: line.family)]
     bottom = top + len(blocks) * (_BAR * len(models) + _GAP)
     title = f"{cards[0].config}: {heading(figure, cards[0])} by attack family (lower is better)"
-    drawn = svg.image(width, bottom + 30, title, style=_STYLE, kind="families")
+    checked = any(map(Looks.of, cards))
+    drawn = svg.image(width, bottom + 30 + _LEGEND * checked, title, style=_STYLE, kind="families")
+    if checked:
+        drawn.text(16, bottom + 20 + _LEGEND, _REPEATED, "small")
     drawn.text(16, 24, title, "title")
     for nth, (model, (x, nth_line)) in enumerate(zip(models, legend, strict=True)):
         drawn.box(round(x), 36 + _LEGEND * nth_line, 11, 11, fill=_colour(nth))
