@@ -378,6 +378,9 @@ def test_parts_and_rates_are_named_as_users_name_them(there: Path, monkeypatch: 
     assert "asr_any@2 is 0.12 [0.03, 0.38]; expected interval of asr_any@1 with the full protocol" in told
     told, _ = run("--rate", "0.05", "--bound", "asr_any@2=0.6", "--seeds", "2", "--protocol", "10", *CHURCH)
     assert "The full protocol shows that asr_any@2 0.05 is below 0.6 with a chance" in told
+    whole = f"{2 * 2 * len(bench_rows('sandbox.church')):,}"
+    assert f"{whole} images of both models; with 11 interim checks" in told
+    assert f"expected, {whole} at most" in told, "which was more than there are"
 
 
 def test_alpha_and_looks_widen_forecasts(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:

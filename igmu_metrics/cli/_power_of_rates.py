@@ -172,7 +172,8 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
         say(f"Showing that {name} {rate:g} is {side} {bound:g} requires {named(rounds)}: {chance} ({each})")
     say("  The original is assumed to show the concept in all images. The unit of the interval is the source prompt.")
     generated = sum(row.round <= (rounds or ROUNDS) for row in rows)
-    say(*costs(2 * generated * seeds, asked["gpus"], looks=asked["looks"], power=asked["chance"], alpha=alpha))
+    limit, power = 2 * len(rows) * seeds, asked["chance"]
+    say(*costs(2 * generated * seeds, asked["gpus"], looks=asked["looks"], power=power, alpha=alpha, limit=limit))
     told = Forecast("", rounds or ROUNDS, seeds, full, found.value, found.interval, bound, found.chance)
     return Powered(forecasts=[told], needed=sources if rounds else None, offered=len(plain))
 

@@ -83,7 +83,9 @@ class Gpu:
         return f"{hours:.1f} h" + ("" if self.euros is None else f", {hours * self.euros:.2f} €")
 
 
-def costs(images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: float) -> list[str]:
+def costs(
+    images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: float, limit: int | None = None
+) -> list[str]:
     """What images cost without and with interim looks (`igmu run --until`), one line per GPU.
 
     Args:
@@ -92,9 +94,12 @@ def costs(images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: 
         looks: maximum number of looks.
         power: chance of detecting the difference.
         alpha: two-sided error of all looks together.
+        limit: number of images of both models that the corpus allows; None if it is not known.
     """
     found = cost(looks, power=power, alpha=alpha)
     expected, worst = ceil(images * found.expected), ceil(images * found.worst)
+    if limit is not None:  # then a run ends, decided or not
+        expected, worst = min(expected, limit), min(worst, limit)
     lines = [
         f"  {images:,} images of both models; with {looks} interim checks, {expected:,} expected, {worst:,} at most"
     ]
