@@ -273,7 +273,7 @@ def _decisions(prompts: int, seeds: int, per_source: int = 1) -> made_up._Alike:
     return made_up._Alike(prompt, prompt // per_source, np.random.default_rng(3))
 
 
-@pytest.mark.parametrize(("p", "shared"), [(0.5, 0.36), (0.2, 0.25), (0.9, 0.5)])
+@pytest.mark.parametrize(("p", "shared"), [(0.5, 0.36), (0.2, 0.25), (0.9, 0.5), (0.02, 0.36), (0.99, 0.36)])
 def test_new_images_are_as_like_measured_ones_as_any_others(p: float, shared: float) -> None:
     """A measured image stood for its prompt for certain, so that a new one was √r as like it, not r."""
     n, draw = 40_000, np.random.default_rng(5)
@@ -284,7 +284,7 @@ def test_new_images_are_as_like_measured_ones_as_any_others(p: float, shared: fl
     first, second = made[::2].astype(float), made[1::2].astype(float)
     assert (first == measured[::2]).all()
     assert second.mean() == pytest.approx(p, abs=0.01)
-    assert np.corrcoef(first, second)[0, 1] == pytest.approx(shared, abs=0.02)
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(shared, abs=0.02 if 0.1 < p < 0.95 else 0.05)
 
 
 def test_two_measured_images_say_more_than_one() -> None:

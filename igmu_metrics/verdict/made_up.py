@@ -345,7 +345,8 @@ class _Alike:
         """(P,) number of each prompt, given its measured images and those of its source.
 
         Candidates are weighted by how likely they make the measured images (Bayes' rule): first those for the source,
-        then those for prompts that do not copy their source.
+        then those for prompts that do not copy their source. More of them are close to 0 and 1 than in the middle, so
+        that there are some below small shares and above large ones; their weights make up for this.
 
         Args:
             values: (n,) decisions about measured images.
@@ -357,25 +358,31 @@ class _Alike:
         of = np.zeros(int(self.prompt.max(initial=-1)) + 1, np.intp)
         of[self.prompt] = self.source
         copied, again = shared.seeds**0.5, (shared.sources / shared.seeds) ** 0.5 if shared.seeds else 0.0
-        strata = np.arange(_CANDIDATES) + draw.uniform(size=(n_sources, _CANDIDATES))
-        candidates = strata / _CANDIDATES
+        strata = (np.arange(_CANDIDATES) + draw.uniform(size=(n_sources, _CANDIDATES))) / _CANDIDATES
+        candidates, weights = np.sin(strata * np.pi / 2) ** 2, np.sin(strata * np.pi)
+        weights /= weights.sum(axis=1, keepdims=True)
         own, x, p = self.prompt[clear], values[clear, None], share[clear, None]
         like = copied * (x == (candidates[of[own]] < p)) + (1 - copied) * np.where(x, p, 1 - p)
-        told = np.zeros((len(of), _CANDIDATES))
-        np.add.at(told, own, np.log(np.maximum(like, _TINY)))
-        likely = np.exp(told - told.max(axis=1, keepdims=True, initial=-np.inf))
-        both = again * likely + (1 - again) * likely.mean(axis=1, keepdims=True)
-        of_source = np.zeros((n_sources, _CANDIDATES))
-        np.add.at(of_source, of, np.log(np.maximum(both, _TINY)))
-        chosen = self._pick(np.exp(of_source - of_source.max(axis=1, keepdims=True, initial=-np.inf)))[of]
-        at = np.arange(len(of))
-        copies = draw.uniform(size=len(of)) < again * likely[at, chosen] / both[at, chosen]
+        likely = np.exp(_sums(np.log(np.maximum(like, _TINY)), own, len(of)))
+        both = again * likely + (1 - again) * (weights[of] * likely).sum(axis=1, keepdims=True)
+        of_source = np.exp(_sums(np.log(np.maximum(both, _TINY)), of, n_sources))
         measured = np.bincount(own, minlength=len(of)) > 0
-        alone_at = np.where(measured, candidates[of, self._pick(likely)], draw.uniform(size=len(of)))
-        return np.where(copies, candidates[of, chosen], alone_at)
+        among = np.bincount(of, measured, minlength=n_sources) > 0  # sources with a measured prompt
+        chosen, at = self._pick(weights * of_source), np.arange(len(of))
+        by_source = np.where(among, candidates[np.arange(n_sources), chosen], draw.uniform(size=n_sources))
+        chance = again * likely[at, chosen[of]] / both[at, chosen[of]]
+        alone = np.where(measured, candidates[of, self._pick(weights[of] * likely)], draw.uniform(size=len(of)))
+        return np.where(draw.uniform(size=len(of)) < chance, by_source[of], alone)
 
     def _pick(self, weights: FloatArray) -> _Codes:
         """For each row of weights, the column that is taken at random in proportion to them."""
         sums = weights.cumsum(axis=1)
         found: _Codes = (sums < self.draw.uniform(size=(len(sums), 1)) * sums[:, -1:]).sum(axis=1)
         return found
+
+
+def _sums(values: FloatArray, of: _Codes, n: int) -> FloatArray:
+    """(n, K) sums of the rows of (m, K) values by what they are `of`, less the largest of each."""
+    out = np.zeros((n, values.shape[1]))
+    np.add.at(out, of, values)
+    return out - out.max(axis=1, keepdims=True, initial=-np.inf)
