@@ -385,4 +385,5 @@ def _sums(values: FloatArray, of: _Codes, n: int) -> FloatArray:
     """(n, K) sums of the rows of (m, K) values by what they are `of`, less the largest of each."""
     out = np.zeros((n, values.shape[1]))
     np.add.at(out, of, values)
-    return out - out.max(axis=1, keepdims=True, initial=-np.inf)
+    found: FloatArray = out - out.max(axis=1, keepdims=True, initial=-np.inf)
+    return found
