@@ -1,4 +1,4 @@
-"""Coverage of the protocol: how many of the corpus's prompts and seeds were scored.
+"""Coverage of the protocol: how many of the corpus's prompts and seeds were scored, and at which interim check.
 
 Conventions: prompts and seeds are counted by split, except for separately counted probes. Generations with seeds that
 are not in the corpus are scored like others, but counted separately.
@@ -16,6 +16,7 @@ from igmu_data.schema import ASIDE, Row
 from igmu_metrics.contract import PARTS
 from igmu_metrics.generations import Generations
 from igmu_metrics.images import ways
+from igmu_metrics.statistics.looks import Looks
 
 _SHOWN: Final = 300  # characters of a reason
 
@@ -47,7 +48,7 @@ class Coverage(BaseModel):
         )
         others = f", {counted(self.n_other_seeds, 'generation')} with other seeds" * (self.n_other_seeds > 0)
         return (
-            f"{self.n_prompts} of {counted(self.n_prompts_asked, 'prompt')}, "
+            f"{self.n_prompts:,} of {counted(self.n_prompts_asked, 'prompt')}, "
             f"{round(seeds, 1):g} of {round(asked, 1):g} seed{'s' * (asked != 1)}{others}"
         )
 
@@ -101,13 +102,13 @@ def failed(card: Card) -> str:
         return ""
     of, first = n + len(card.generations), card.failures[0]
     shown = first if len(first) <= _SHOWN else f"{first[:_SHOWN]}…"
-    return f"{n} of {of} images failed or {'is' if n == 1 else 'are'} missing, such as: {shown}"
+    return f"{n:,} of {of:,} images failed or {'is' if n == 1 else 'are'} missing, such as: {shown}"
 
 
 def covering(cards: Sequence[Card]) -> str:
-    """The coverage of all cards, their failures, and what else may differ between them, as lines below a table."""
-    doubt = ways.caution(cards)
-    return "\n".join([*coverages(cards), *failures(cards), *([doubt] if doubt else [])])
+    """The coverage of all cards, their failures, their interim checks, and what else may differ between them, as lines
+    below a table."""
+    return "\n".join([*coverages(cards), *failures(cards), *filter(None, (looked(cards), ways.caution(cards)))])
 
 
 def coverages(cards: Sequence[Card]) -> list[str]:
@@ -120,6 +121,22 @@ def failures(cards: Sequence[Card]) -> list[str]:
     """The failures of all cards, one line per card that has any."""
     found = [(card.model, text) for card in cards if (text := failed(card))]
     return [f"Failures{f' of {model}' if len(cards) > 1 else ''}: {text}." for model, text in found]
+
+
+def looked(cards: Sequence[Card]) -> str:
+    """At which of several interim checks the cards were scored, and what their intervals are, as one line; "" if none
+    of them was checked repeatedly.
+    """
+    several = len({card.config for card in cards}) > 1
+    named = [(f"{card.model} on {card.config}" if several else card.model, Looks.of(card)) for card in cards]
+    looks = [(name, look) for name, look in named if look is not None]
+    if not looks:
+        return ""
+    places = by_model(((name, look.place) for name, look in looks), len(cards))
+    told = "; ".join(f"{models}: {place}" if models else place for place, models in places)
+    plans = {look.planned: look.validity for _, look in looks}
+    each = (f"For {planned} looks: {validity}" if len(plans) > 1 else validity for planned, validity in plans.items())
+    return f"Interim checks: {told}. {' '.join(each)}"
 
 
 def by_model(told: Iterable[tuple[str, str]], n_models: int) -> list[tuple[str, str]]:

@@ -319,6 +319,12 @@ class Settings:
                 f"calibration and {twice[0]} are both given, but the calibration already contains the {twice[0]}. Pass "
                 "only one of them."
             )
+        for name in ("n_positives", "n_negatives"):
+            if (n := getattr(self, name)) is not None and self.sensitivity is None:
+                raise InputError(
+                    f"{name} is {n}, but it has no effect without sensitivity and specificity. Set both of them, or "
+                    f"leave out {name}."
+                )
         self.aligning()
 
     def detecting(self) -> str:

@@ -259,6 +259,8 @@ def test_too_few_images_and_labels_of_something_else(tmp_path: Path) -> None:
         calibrated(judged, tmp_path / "c.json")
     with pytest.raises(InputError, match=r"--split applies only to datasets"):
         calibrated(judged, tmp_path / "c.json", options={"split": "test"})
+    with pytest.raises(InputError, match=r"--image-column applies only to datasets"):
+        calibrated(judged, tmp_path / "c.json", options={"image_column": "picture"})
     assert not (tmp_path / "c.json").exists()
 
 

@@ -468,7 +468,7 @@ def test_the_footnote_says_that_a_run_could_stop_at_several_checks(cards: dict[s
     }
     text = paper.table([cards["esd"].model_copy(update={"scores": checked})])
     assert "repeated confidence intervals (Jennison and Turnbull)" in text
-    assert "(esd: check 2 of at most 3)" in text
+    assert "Interim checks: look 2 of at most 3 with the stopping rule 'decided'." in text
     assert "repeated" not in paper.table([cards["esd"]])
 
 

@@ -111,7 +111,7 @@ def test_published_shares_become_counts(tmp_path: Path) -> None:
         read_published(path)
     for line, says in (
         ("ESD,142,0.7601", "0.7601 is impossible for n = 142"),
-        ("ESD,142,", "must have a model"),
+        (",142,0.5", "must have a model"),
         ("ESD,142,x", "fraction"),
     ):
         path.write_text(f"model,n,value\n{line}\n")

@@ -442,7 +442,7 @@ def test_tables_as_people_type_them(tmp_path: Path, lines: tuple[str, ...], text
     [
         (("model,n,percent", "a,500,95.2 ± 1.1"), f"{NO_SHARE}. A number with ± is a mean of several measurements"),
         (("model,n,percent", "a,500,95.2 [93.0; 97.1]"), f"{NO_SHARE}. The cell contains several numbers."),
-        (("model,n,percent", "a,500,95.2*"), f"{NO_SHARE}. Correct it."),
+        (("model,n,percent", "a,500,95.2*"), f"{NO_SHARE}. Write the number without a mark behind it."),
         (("model,n,value", "a,500,9.5e-1"), "Write the number without an exponent."),
         (("model,n,value", "a,1.000,0.95"), "n is '1.000'; it must be a whole number .* Write it without a point."),
         (("model,n,n,value", "a,500,10,0.95"), "the header contains 'n' twice"),

@@ -332,8 +332,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "settings-unrecorded-in-silence",
         "igmu_metrics/coverage.py",
-        ", *([doubt] if doubt else [])",
-        "",
+        "(looked(cards), ways.caution(cards))",
+        "(looked(cards),)",
         _WAYS,
         "nobody learns that models may have been generated with different settings",
     ),

@@ -148,6 +148,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a copy of the model's images without the record is scored as if it had been checked once",
     ),
     Mutation(
+        "looks-unmentioned",
+        "igmu_metrics/coverage.py",
+        "*filter(None, (looked(cards), ways.caution(cards)))",
+        "*filter(None, (ways.caution(cards),))",
+        ("tests/test_interim.py",),
+        "tables show intervals of 99% as if they were of 95%",
+    ),
+    Mutation(
+        "looks-original-of-the-first",
+        "igmu_metrics/verdict/baseline.py",
+        "return max(cards, key=lambda card: len(card.generations))",
+        "return cards[0]",
+        ("tests/test_interim.py",),
+        "the original's row has the prompts of a model that stopped early, and its interval is too wide",
+    ),
+    Mutation(
         "looks-undone",
         "igmu_metrics/running/plan.py",
         "not looked or now.until is not None",

@@ -31,6 +31,15 @@ def rounds_of(protocol: str) -> int:
     )
 
 
+def named(rounds: int) -> str:
+    """The part of a protocol that consists of some rounds, in words.
+
+    >>> named(3), named(10)
+    ('protocol 3', 'the full protocol')
+    """
+    return "the full protocol" if rounds == ROUNDS else f"protocol {rounds}"
+
+
 class _InRound(Protocol):
     @property
     def round(self) -> int: ...

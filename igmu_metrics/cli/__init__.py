@@ -24,6 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 from igmu_data.errors import IgmuError, InputError, OutputError, exits_on_error
 from igmu_metrics.cli import _json
 from igmu_metrics.cli._common import before, with_extensions
+from igmu_metrics.cli._effects import require_effects
 
 # The order in --help, roughly the order of use; commands that are not listed here come last.
 _ORDER: Final = (
@@ -67,12 +68,14 @@ INTERRUPTED: Final = 130
 _USAGE: Final[type[Exception]] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 
-class _Once:
-    """What takes one value is given once: of two values the parser would take the last without a word."""
+class _Strict:
+    """What takes one value is given once: of two values the parser would take the last without a word. And what is
+    given has an effect (`_effects`).
+    """
 
     def parse_args(self: Any, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words, where no option of one value appears twice."""
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        """Read the words, where no option of one value appears twice, and every option has an effect."""
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for param, n in Counter(order).items():
             one = param.param_type_name == "option" and param.nargs == 1 and not (param.multiple or param.is_flag)
             if n > 1 and one:
@@ -80,14 +83,28 @@ class _Once:
                     f"the option takes one value, but is used {n} times. Use the option only once", ctx=ctx, param=param
                 )
         found: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        if self.callback is not None:
+            given = {param.name: _as_given(param, values.get(param.name)) for param in order}
+            given = {name: text for name, text in given.items() if values.get(name) not in (None, [], ())}
+            require_effects(self.callback, given, ctx.params)
         return found
 
 
-class _Command(_Once, TyperCommand):
+def _as_given(param: Any, value: Any) -> str:
+    """An option with its value, or an argument, as messages quote it."""
+    shown = value[0] if isinstance(value, list | tuple) and value else value
+    if param.param_type_name != "option":
+        return str(shown)
+    if param.is_flag:
+        return str(param.opts[0] if value else (*param.secondary_opts, *param.opts)[0])
+    return f"{param.opts[0]} {shown}"
+
+
+class _Command(_Strict, TyperCommand):
     pass
 
 
-class _Group(_Once, TyperGroup):
+class _Group(_Strict, TyperGroup):
     pass
 
 

@@ -169,9 +169,12 @@ class Compared:
         not_compared: which scores were not compared because their settings differ; "" if there are none.
         caution: in which generation settings the models may differ, because they are not recorded or differ between
             prompts; "" if all are known to be the same.
+        looks: at which of several interim checks the scorecards were scored, and what their intervals are; "" if none
+            of them was checked repeatedly.
         published: the proportions given with `--published`.
         differences: the differences between the proportions given with `--published`.
         assumed: test and unit of these differences, and what is unknown about them; "" without `--published`.
+        notes: notes on how the table given with `--published` was read.
     """
 
     comparisons: Sequence[Comparison] = ()
@@ -180,9 +183,11 @@ class Compared:
     same: Mapping[str, Any] = field(default_factory=dict)
     not_compared: str = ""
     caution: str = ""
+    looks: str = ""
     published: Sequence[PublishedShare] = ()
     differences: Sequence[PublishedDifference] = ()
     assumed: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +261,13 @@ class Families:
     Args:
         lines: one entry per family and model.
         chart: file of the SVG chart, null if none was written.
+        looks: at which of several interim checks the scorecards were scored, and what their intervals are; "" if none
+            of them was checked repeatedly.
     """
 
     lines: Sequence[Line]
     chart: Path | None
+    looks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +339,14 @@ class Met:
         failures: number of failed or missing images by model, where there are any; the name of the model is followed by
             the config, and preceded by the detector, if the scorecards differ in it. Only bounds on coverage and failed
             cover them.
+        looks: at which of several interim checks the scorecards were scored, and what their intervals are; "" if none
+            of them was checked repeatedly.
     """
 
     outcome: Outcome
     results: Sequence[Checked]
     failures: Mapping[str, int]
+    looks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

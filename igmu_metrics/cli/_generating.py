@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from igmu_metrics.cli._effects import With
+
 ENGINES: Final = ("local", "ray")
 NO_SCORE: Final = "With 1, there is no forget score, because its quality aspect compares two images of a prompt."
 
@@ -100,6 +102,7 @@ Workers = Annotated[
         min=1,
         help="Maximum number of Ray workers; default: one per GPU or, without GPUs, as many as the cluster can run.",
     ),
+    With(["engine=ray"]),
 ]
 Dtype = Annotated[
     str | None,

@@ -59,7 +59,7 @@ def planned(asked: Mapping[str, Any]) -> Powered:
     models = [card for card in read if card.model != card.original_model]
     forecasts = [] if rows is None else [one for card in models for one in _forecast(card, rows, rounds, asked)]
     if not costly and rows is None and "looks" in given:
-        say(f"--looks {asked['looks']} has no effect, because no comparison needs more images that the corpus has")
+        say(f"--looks {asked['looks']} has no effect, because no comparison needs more images of the corpus")
     if gpus or rounds is not None:
         _run(read, rows, rounds, asked.get("seeds") if "seeds" in given else None, gpus)
     say(*dict.fromkeys(card.unfounded for card in read if card.unfounded), *covering(read).splitlines())
@@ -68,17 +68,20 @@ def planned(asked: Mapping[str, Any]) -> Powered:
 
 def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: Mapping[str, Any]) -> list[Forecast]:
     """The intervals that a model would get: in some rounds, or in the fewest that decide a bound."""
+    from igmu_data.rows.rounds import named
     from igmu_data.schema import ROUNDS
     from igmu_metrics.cli._card_answers import Forecast
     from igmu_metrics.statistics.formatting import between, formatted
-    from igmu_metrics.statistics.level import LEVEL, at_level
-    from igmu_metrics.statistics.looks import Looks
+    from igmu_metrics.statistics.level import at_level
+    from igmu_metrics.statistics.looks import Looks, level_of
     from igmu_metrics.verdict import forecast, made_up
+    from igmu_metrics.verdict.criteria import label, with_tries
 
     wanted, bound, value = forecast.wanted(card, asked.get("bound"))
     known, seeds = forecast.habits(card), asked["seeds"] if "seeds" in asked["given"] else forecast.seeds_of(card)
     facts = forecast.facts(card, seeds)
-    look = Looks(1, asked["looks"]) if "looks" in asked["given"] else Looks.of(card)
+    look = Looks.of(card)
+    planned = asked["looks"] if "looks" in asked["given"] else look.planned if look else 1
     how: dict[str, Any] = {"times": 40} if bound is None else {"times": 100, "bound": bound}
     if seeds == (own := forecast.seeds_of(card)):
         how["above"] = bound is not None and value > bound
@@ -89,27 +92,29 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     def foreseen(n: int) -> list[made_up.Foreseen]:
         planned_rows = [r for r in rows if r.round <= n]
         images = made_up.Planned.of(planned_rows, seeds, card.target, facts, card.generations)
-        with at_level(look.level if look else LEVEL):
+        with at_level(level_of(planned, asked["alpha"])):
             return made_up.foresee(images, known, wanted, **how)
 
     if bound is not None and rounds is None:
-        enough, one = forecast.smallest(lambda n: foreseen(n)[0], asked["chance"])
-        found = [one]
+        enough, found = forecast.smallest(foreseen, asked["chance"])
     else:
         enough, found = rounds, foreseen(rounds or ROUNDS)
+    if bound is not None and not found:
+        raise forecast.impossible(card, wanted[0], rounds or ROUNDS)
     for one in found:
-        score, _, name = one.figure.partition("/")
-        now = f"{card.model}: {name} is {formatted(card.figure(score, name))}"
+        now = f"{card.model}: {label(card.scores, one.figure)} is {formatted(card.figure(*one.figure.split('/', 1)))}"
+        then = with_tries(forecast.tries(facts, seeds), one.figure).partition("/")[2]
+        of = f" of {then}" * (then != label(card.scores, one.figure))
         ends = between(one, "[{}, {}]")
         if bound is None:
-            say(f"{now}; expected interval at protocol {rounds}: {ends}")
+            say(f"{now}; expected interval{of} with {named(rounds or ROUNDS)}: {ends}")
         else:
             side = f"{'above' if one.above else 'below'} {bound:g}"
-            chance = f"a chance of {one.chance:.0%} that the interval is {side} (expected interval {ends})"
+            chance = f"a chance of {one.chance:.0%} that the interval{of} is {side} (expected interval {ends})"
             if enough is None:
-                say(f"{now}; the full protocol is not enough, with {chance}")
+                say(f"{now}; {named(ROUNDS)} is not enough, with {chance}")
             else:
-                say(f"{now}; protocol {enough} has {chance}")
+                say(f"{now}; {named(enough)} has {chance}")
     return [
         Forecast(card.model, enough or ROUNDS, seeds, one.figure, one.value, one.interval, bound, one.chance)
         for one in found
@@ -120,6 +125,7 @@ def _run(
     cards: Sequence[Scorecard], rows: Sequence[Row] | None, rounds: int | None, seeds: int | None, gpus: Sequence[Gpu]
 ) -> None:
     """How many images a whole run generates, with all models, and how long this takes."""
+    from igmu_data.rows.rounds import named
     from igmu_metrics.verdict.forecast import seeds_of
 
     models = [card for card in cards if card.model != card.original_model]
@@ -127,8 +133,9 @@ def _run(
         images, what = sum(len(c.generations) for c in models) + max(len(c.generations) for c in cards), "these cards"
     else:
         each = [seeds or seeds_of(card) for card in models]
+        most = seeds or max(map(seeds_of, cards))  # the original's images are those of the model with the most
         n = sum(row.round <= rounds for row in rows)
-        images, what = n * (sum(each) + max(each, default=seeds or 1)), f"protocol {rounds}"
+        images, what = n * (sum(each) + most), named(rounds)
     say(f"A run of {what} generates {images:,} images of {counted(len(models) + 1, 'model')} (with the original)")
     for gpu in gpus:
         say(f"  {f'{gpu.name}: ' if gpu.name else ''}{gpu.told(images)}")

@@ -18,7 +18,7 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
     """The plan for one or two rates of plain prompts; `asked` contains the options, with their defaults."""
     from igmu_data.configs import config_target
     from igmu_data.errors import InputError
-    from igmu_data.rows.rounds import rounds_of
+    from igmu_data.rows.rounds import named, rounds_of
     from igmu_data.schema import SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Powered, Reach
     from igmu_metrics.images.generate import ONE_IMAGE
@@ -41,6 +41,11 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
         raise InputError(f"--seeds is {seeds}, but the config has {SEEDS_PER_ROW} seeds per prompt. Use at most these.")
     if rows is not None and protocol is not None:
         prompts = sum(row.round <= rounds_of(protocol) for row in rows)
+        if not prompts:
+            raise InputError(
+                f"config {asked['config']!r} has no plain prompts in {named(rounds_of(protocol))}. Use a larger "
+                "--protocol."
+            )
     how: dict[str, Any] = {"seed_correlation": asked["seed_correlation"], "power": asked["chance"]}
     how |= {"alpha": asked["alpha"], "comparisons": asked["comparisons"]}
     paired = {**how, "model_correlation": asked["model_correlation"]}
@@ -83,7 +88,7 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
                 say(ONE_IMAGE)
         if needed is not None and protocol is not None:
             enough = "enough" if needed <= (prompts or 0) else "not enough"
-            say(f"Protocol {protocol} has {counted(prompts or 0, 'plain prompt')}, which is {enough}")
+            say(f"{_first(named(rounds_of(protocol)))} has {counted(prompts or 0, 'plain prompt')}, which is {enough}")
         planned += [(most, SEEDS_PER_ROW)] if bound is None else []
     for n, each in planned:
         for value in rates:
@@ -99,11 +104,12 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     """The smallest part of a protocol that shows on which side of a bound an assumed attack success is."""
     from igmu_data.configs import config_target
     from igmu_data.errors import InputError, OutOfRangeError
-    from igmu_data.rows.rounds import rounds_of
+    from igmu_data.rows.rounds import named, rounds_of
     from igmu_data.schema import ROUNDS, SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Forecast, Powered
     from igmu_metrics.statistics.formatting import between
     from igmu_metrics.statistics.level import at_level
+    from igmu_metrics.statistics.looks import level_of
     from igmu_metrics.verdict import forecast, made_up
     from igmu_metrics.verdict.planning import costs
 
@@ -114,7 +120,12 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
         raise InputError(
             f"--bound {asked['bound']} requires the attacks of a config. Add --config, such as object.church."
         )
-    for flag, value in (("--rate", rate), ("--bound", bound), ("--power", asked["chance"]), ("--alpha", alpha)):
+    for flag, value in (
+        ("--rate", rate),
+        ("--bound", bound),
+        ("--power", asked["chance"]),
+        ("--alpha", asked["alpha"]),
+    ):
         if not (0 <= value <= 1 if flag == "--rate" else 0 < value < 1):
             raise OutOfRangeError(f"{flag} is {value!r}; it must lie between 0 and 1.")
     if rate == bound:
@@ -132,13 +143,21 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     if (target := config_target(asked["config"])) is None:
         raise InputError(f"config {asked['config']!r} is not about one concept. Specify one, such as object.church.")
 
-    def foreseen(rounds: int) -> made_up.Foreseen:
-        planned = made_up.Planned.of([r for r in rows if r.round <= rounds], seeds, target, {})
-        with at_level(1 - alpha):
-            return made_up.foresee(planned, known, [full], bound=bound, above=rate > bound, times=100)[0]
+    planned = asked["looks"] if "looks" in asked["given"] else 1
+
+    def foreseen(rounds: int) -> list[made_up.Foreseen]:
+        images = made_up.Planned.of([r for r in rows if r.round <= rounds], seeds, target, {})
+        with at_level(level_of(planned, alpha)):
+            return made_up.foresee(images, known, [full], bound=bound, above=rate > bound, times=100)
 
     only = None if "protocol" not in asked else rounds_of(asked["protocol"])
-    rounds, found = forecast.smallest(foreseen, asked["chance"]) if only is None else (only, foreseen(only))
+    rounds, seen = forecast.smallest(foreseen, asked["chance"]) if only is None else (only, foreseen(only))
+    if not seen:
+        raise InputError(
+            f"config {asked['config']!r} has no adversarial prompts in {named(only or ROUNDS)}, so there is nothing to "
+            "plan. Use a larger --protocol or another --config."
+        )
+    (found,) = seen
     side = "below" if rate < bound else "above"
     attacks = [r for r in rows if r.split == "adversarial" and r.round <= (rounds or ROUNDS)]
     sources = len({r.attack_source_id or r.id for r in attacks})
@@ -146,14 +165,15 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     each += f"with {counted(seeds, 'image')} each"
     chance = f"a chance of {found.chance:.0%}; expected interval {between(found, '[{}, {}]')}"
     if only is not None:
-        say(f"Protocol {only} shows that {name} {rate:g} is {side} {bound:g} with {chance} ({each})")
+        say(f"{_first(named(only))} shows that {name} {rate:g} is {side} {bound:g} with {chance} ({each})")
     elif rounds is None:
         say(f"The full protocol is not enough to show that {name} {rate:g} is {side} {bound:g}: {chance} ({each})")
     else:
-        say(f"Showing that {name} {rate:g} is {side} {bound:g} requires protocol {rounds}: {chance} ({each})")
+        say(f"Showing that {name} {rate:g} is {side} {bound:g} requires {named(rounds)}: {chance} ({each})")
     say("  The original is assumed to show the concept in all images. The unit of the interval is the source prompt.")
     generated = sum(row.round <= (rounds or ROUNDS) for row in rows)
-    say(*costs(2 * generated * seeds, asked["gpus"], looks=asked["looks"], power=asked["chance"], alpha=alpha))
+    limit, power = 2 * len(rows) * seeds, asked["chance"]
+    say(*costs(2 * generated * seeds, asked["gpus"], looks=asked["looks"], power=power, alpha=alpha, limit=limit))
     told = Forecast("", rounds or ROUNDS, seeds, full, found.value, found.interval, bound, found.chance)
     return Powered(forecasts=[told], needed=sources if rounds else None, offered=len(plain))
 
@@ -164,6 +184,11 @@ def reachable(what: str, prompts: int, below: float, above: float, seeds: int | 
     ends = [f"{sign}{d:.3f}" for sign, d in (("−", below), ("+", above)) if d == d]
     told = f"{' or '.join(ends)} or more" if ends else "none within 0..1"
     return f"difference from {what} that {counted(prompts, 'prompt')}{each} can detect: {told}"
+
+
+def _first(text: str) -> str:
+    """A text at the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def _number(text: str) -> float:
@@ -192,7 +217,7 @@ def _plain(asked: Mapping[str, Any], rows: list[Row]) -> list[Row]:
     plain = [row for row in rows if row.split == "forget" and row.probe not in ASIDE] or rows
     n = Counter(row.split for row in rows)
     of = {row.attack_source_id for row in rows if row.attack_source_id}
-    more = f", {counted(n['adversarial'], 'adversarial prompt')} made from {len(of)} of them" if of else ""
+    more = f", {counted(n['adversarial'], 'adversarial prompt')} made from {len(of):,} of them" if of else ""
     more += f" and {counted(n['retain'], 'retain prompt')}" if n["retain"] else ""
     told = f"{asked['config']} has {counted(len(plain), 'plain prompt')}{more}"
     say(f"{told}, with {counted(len(plain[0].seeds), 'seed')} each")

@@ -64,5 +64,5 @@ def prune(
     allowed = store.max_bytes if max_gb is None else int(max_gb * 1e9)
     dropped, kept = store.prune(allowed, older_than=None if older_than_days is None else older_than_days * 86400)
     store.close()
-    say(f"{store.path}: {dropped} entries deleted, {kept} kept.")
+    say(f"{store.path}: {dropped:,} entries deleted, {kept:,} kept.")
     return Cache(store.path, store.max_bytes, dropped=dropped, kept=kept)

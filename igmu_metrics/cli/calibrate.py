@@ -123,7 +123,7 @@ def calibrate(
 def _summary(found: Calibration) -> Table:
     from rich.table import Table
 
-    title = f"{found.detector['detector']}: {found.concept} on {found.n_images} labelled images"
+    title = f"{found.detector['detector']}: {found.concept} on {found.n_images:,} labelled images"
     table = Table("quantity", "value", "95% interval", "measured on", title=title, title_justify="left")
     for name in ("sensitivity", "specificity"):
         rate = getattr(found, name)
@@ -136,5 +136,5 @@ def _summary(found: Calibration) -> Table:
         low, high = index.interval
         table.add_row(name, f"{index.value:.3f}", f"[{low:.3f}, {high:.3f}]", "all images" if name == "ROC AUC" else "")
     spent = sum(found.chosen_on.values())
-    table.add_row("threshold", f"{found.threshold:.3f}", "", f"chosen on {spent} other images" if spent else "given")
+    table.add_row("threshold", f"{found.threshold:.3f}", "", f"chosen on {spent:,} other images" if spent else "given")
     return table

@@ -51,8 +51,8 @@ def check(
     share in the retain part. failed is the share of images that failed or are missing. For example, --min
     coverage=0.95 --max failed=0.01 rejects an incomplete scorecard.
     """
-    from igmu_data.errors import InputError
     from igmu_metrics.cli._card_answers import Met
+    from igmu_metrics.coverage import looked
     from igmu_metrics.verdict import criteria
     from igmu_metrics.verdict.verify import read_all
 
@@ -65,11 +65,13 @@ def check(
     failures = criteria.failures(known, **several)
     if not any(criteria.share_of_images(one.figure) for one in found):
         gate = "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01."
-        say(*(f"note: {n} of the images of {name} {gate}" for name, n in failures.items()))
+        say(*(f"note: {n:,} of the images of {name} {gate}" for name, n in failures.items()))
+    looks = looked([card for card in known if card.model != card.original_model])
+    say(*([f"note: {looks}"] if looks else []))
     outcome = criteria.overall(one.outcome for one in found)
-    answer = noted(Met(outcome, found, failures))
+    answer = noted(Met(outcome, found, failures, looks))
     if wrong:
-        raise InputError("\n".join(dict.fromkeys(one.line(**several) for one in wrong)))
+        raise criteria.refusal(wrong, "\n".join(dict.fromkeys(one.line(**several) for one in wrong)))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
     return answer

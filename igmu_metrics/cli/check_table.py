@@ -61,7 +61,7 @@ def _verdict(n: int, found: Checked, what: str) -> str:
     could = "" if all_of_them else " that could be checked"
     if of == 1:
         return f"the only number{could} is {what}"
-    which = f"all {n}" if n == of else f"{n} of {of}"
+    which = f"all {n:,}" if n == of else f"{n:,} of {of:,}"
     return f"{which} numbers{could} {'is' if n == 1 else 'are'} {what}"
 
 

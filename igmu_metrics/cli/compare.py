@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_metrics.cli._common import OptionalCards, Verbose, say
+from igmu_metrics.cli._effects import Without
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Compared
@@ -23,7 +24,7 @@ def compare(
             "one of successes, value or percent; an optional measure column groups the proportions.",
         ),
     ] = None,
-    verbose: Verbose = False,
+    verbose: Annotated[Verbose, Without(["published"])] = False,
 ) -> Compared:
     """Test which differences are statistically significant: each model against the original and against the others."""
     from igmu_data.errors import EmptyInputError, InputError
@@ -39,6 +40,7 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
+    from igmu_metrics.coverage import looked
     from igmu_metrics.images.ways import caution
     from igmu_metrics.verdict.alike import not_compared, same, same_in_all
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
@@ -58,9 +60,8 @@ def compare(
         if len(points) > 1:
             tables.show(tables.pareto(points))
         say(*(c.sentence() for c in found))
-    return Compared(
-        found, [Place(p.model, p.beaten_by, p.clearly_by) for p in points], unlike, shared, left_out, caution(read)
-    )
+    places = [Place(p.model, p.beaten_by, p.clearly_by) for p in points]
+    return Compared(found, places, unlike, shared, left_out, caution(read), looked(read))
 
 
 def _published(path: Path) -> Compared:
@@ -71,7 +72,7 @@ def _published(path: Path) -> Compared:
     found = read_published(path)
     tables.show(tables.published(found))
     pairs = compare_published(found)
-    say(*(c.sentence() for c in pairs), ASSUMED)
+    say(*(c.sentence() for c in pairs), ASSUMED, *(f"note: {note}." for note in found.notes))
     return Compared(
         published=[PublishedShare(p.model, p.measure, p.successes, p.n, p.value, p.interval) for p in found],
         differences=[
@@ -81,4 +82,5 @@ def _published(path: Path) -> Compared:
             for c in pairs
         ],
         assumed=ASSUMED,
+        notes=found.notes,
     )

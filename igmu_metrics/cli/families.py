@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igmu_metrics.cli._common import Cards, Verbose, say
+from igmu_metrics.cli._effects import With
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._card_answers import Families
@@ -25,6 +26,7 @@ def families(
             help="Metric that the chart shows: asr_image, asr_any@k, pre_asr or post_asr. You may state the k, as in "
             "asr_any@5; it must be that of the scorecards."
         ),
+        With(["chart"]),
     ] = "asr_any@k",
     verbose: Verbose = False,
 ) -> Families:
@@ -33,6 +35,7 @@ def families(
 
     from igmu_data.files import begins, require_own
     from igmu_metrics.cli._card_answers import Families
+    from igmu_metrics.coverage import looked
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
@@ -49,4 +52,4 @@ def families(
         require_own(chart, begins(re.compile('<svg [^>]*class="families"')))
         write_text(chart, drawn)
         say(chart)
-    return Families(found, chart)
+    return Families(found, chart, looked(read))

@@ -178,7 +178,7 @@ def generate(
     else:
         done = draw_part(requests, found, out, part, **how) if part else draw(requests, found, out, **how)
     place = parting.place(out, *part) if part else out
-    say(f"{place}: {counted(len(done.files), 'image')}, {done.n_drawn} of them new, {len(done.failures)} failed.")
+    say(f"{place}: {counted(len(done.files), 'image')}, {done.n_drawn:,} of them new, {len(done.failures):,} failed.")
     if part:
         say(f"When all parts are finished, run: {shell(['igmu', 'merge', out])}")
     failures = {f"{row}-{seed}": why for (row, seed), why in done.failures.items()}

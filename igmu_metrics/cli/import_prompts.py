@@ -119,15 +119,15 @@ def _summary(out: Path, found: Imported) -> Iterator[str]:
     splits = ", ".join(counted(count, f"{split} row") for split, count in n.items() if count)
     yield f"{out}: {splits} from {counted(found.n_read, 'prompt')}."
     if found.n_unselected:
-        yield f"excluded by --where: {found.n_unselected}"
+        yield f"excluded by --where: {found.n_unselected:,}"
     if found.n_refused:
-        counts = ", ".join(f"{reason} {count}" for reason, count in found.refused.items())
-        yield f"refused: {found.n_refused} ({counts})"
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in found.refused.items())
+        yield f"refused: {found.n_refused:,} ({counts})"
     if found.n_duplicates:
-        yield f"duplicates left out: {found.n_duplicates}"
+        yield f"duplicates left out: {found.n_duplicates:,}"
     if found.n_seeds_left_out:
-        yield f"seeds left out because a prompt has more than five: {found.n_seeds_left_out}"
-    yield f"rows that name {first.concept}: {found.n_naming} of {len(found.rows)}"
+        yield f"seeds left out because a prompt has more than five: {found.n_seeds_left_out:,}"
+    yield f"rows that name {first.concept}: {found.n_naming:,} of {len(found.rows):,}"
     seeds = ", ".join(f"{k} ({counted(count, 'row')})" for k, count in found.n_published_seeds.items())
     yield f"published seeds per row: {seeds}; the remaining seeds, up to five, are derived from the prompt"
 

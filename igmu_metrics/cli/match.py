@@ -116,8 +116,8 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
     if len(found.missing) > _SHOWN:
         say(f"missing: {counted(len(found.missing) - _SHOWN, 'more file')} listed in the table")
     prompts = {m.row.id for m in found if m.row is not None}
-    say(f"{path}: matched {len(found) - len(lost)} of {counted(len(found), 'image')} to prompts of {config}")
-    say(f"{len(prompts)} of the {n_prompts} prompts of {config} have an image")
+    say(f"{path}: matched {len(found) - len(lost):,} of {counted(len(found), 'image')} to prompts of {config}")
+    say(f"{len(prompts):,} of the {n_prompts:,} prompts of {config} have an image")
     foreign = [m for m in found if m.row is not None and m.seed not in m.row.seeds]
     if foreign and (row := foreign[0].row) is not None:
         of, own = counted(len(foreign), "image"), ", ".join(map(str, row.seeds))

@@ -52,6 +52,9 @@ def merge(
                 f"{len(folders)} folders that contain parts of the images are given without --out. Set --out to a "
                 "folder for all images."
             )
+        for option, given in (("--verbose", verbose), (f"--device {device}", device is not None)):
+            if given:
+                raise InputError(f"{option} has no effect when parts of the images are merged. Leave out the option.")
         whole = out or folders[0]
         say(f"{whole}: {counted(join(whole, folders), 'image')}.")
         return Scored(images=whole)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from igmu_metrics.cli._common import Bench, OptionalCards, Revision
+from igmu_metrics.cli._effects import flag as option_of
+from igmu_metrics.cli._effects import no_effect
 from igmu_metrics.cli._generating import NO_SCORE
 
 if TYPE_CHECKING:
@@ -200,8 +202,7 @@ def _checked(given: Mapping[str, Any]) -> str:
             where = " or ".join(other for other in (_CARDS, _RATES, _BOUND, _ATTACKS) if name in _USED[other])
             raise InputError(f"{flag} has no effect with {mode}. Omit it; it is used with {where}.")
         if name in needs and not any(given.get(other, 1) != 1 for other in needs[name]):  # one seed is the default
-            others = " or ".join(map(_flag, needs[name]))
-            raise InputError(f"{flag} has no effect without {others}. Add {others}, or leave out {_flag(name)}.")
+            raise no_effect(flag, list(map(_flag, needs[name])))
     if {"prompts", "protocol"} <= set(given):
         raise InputError(
             f"--prompts {given['prompts']} and --protocol {given['protocol']} are both given, but each sets the number "
@@ -213,4 +214,4 @@ def _checked(given: Mapping[str, Any]) -> str:
 
 
 def _flag(name: str) -> str:
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+    return _FLAGS.get(name, option_of(name))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from igmu_metrics.cli._common import Bench, Cards, Revision, option, say
+from igmu_metrics.cli._effects import With
 
 if TYPE_CHECKING:
     from igmu_metrics.cli._other_answers import Written
+
+_OF_IMAGES: Final = With(["images", "model_images", "original_images"])
 
 
 def report(
@@ -37,6 +40,7 @@ def report(
             help="Store the images in a folder next to the page, or in the page itself; default: in the page, if "
             "there are at most 4,500 images.",
         ),
+        _OF_IMAGES,
     ] = None,
     labels: Annotated[
         list[Path] | None,
@@ -45,16 +49,18 @@ def report(
             help="Labels that a person assigned to the images, exported from the report's audit view; repeat for a "
             "second person, to measure the agreement of the two people and to resolve disagreements.",
         ),
+        _OF_IMAGES,
     ] = None,
     lines: Annotated[
         int,
         typer.Option(min=1, help="Maximum number of images to show per concept, worst failures first."),
+        _OF_IMAGES,
     ] = 500,
     layout: Annotated[
-        str | None, option("layout", "Layout of the image folders; default: the layout used for scoring.")
+        str | None, option("layout", "Layout of the image folders; default: the layout used for scoring."), _OF_IMAGES
     ] = None,
-    bench: Bench = None,
-    revision: Revision = None,
+    bench: Annotated[Bench, _OF_IMAGES] = None,
+    revision: Annotated[Revision, _OF_IMAGES] = None,
 ) -> Written:
     """Write an HTML report on what each model has forgotten, how robust the forgetting is, what else was damaged, and
     which differences are significant."""
@@ -76,15 +82,6 @@ def report(
                 f"--model-images is {given!r}; it must have the form NAME=DIR, such as --model-images esd=images/esd."
             )
         elsewhere[name] = Path(folder)
-    if not (images or elsewhere or original_images):
-        for option_name, value in (
-            ("--layout", layout),
-            ("--bench", bench),
-            ("--revision", revision),
-            ("--labels", labels[0] if labels else None),
-        ):
-            if value is not None:
-                raise InputError(f"{option_name} {value} requires images. Specify --images or --model-images as well.")
     require_writable(out.parent)
     require_page(out)
     found = sections(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from igmu_metrics.cli._common import Bench, Device, Revision, Verbose, bound, option, own_concepts, say, tell_cards
+from igmu_metrics.cli._effects import Without
 from igmu_metrics.cli._generating import (
     ENGINES,
     BatchSize,
@@ -128,7 +129,7 @@ def run(
             "--dry-run", help="Check everything, and print how many images would be generated and with which settings."
         ),
     ] = False,
-    verbose: Verbose = False,
+    verbose: Annotated[Verbose, Without(["dry_run", "shard"])] = False,
 ) -> Scored:
     """Generate, score, compare and report in one command, for one or more models and concepts."""
     from dataclasses import replace

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from igmu_metrics.cli._common import Verbose, extensions, option, say, tell_cards, with_settings, write_cards
+from igmu_metrics.cli._effects import Without
 from igmu_metrics.cli._generating import ENGINES, Engine, Workers, ray_wanted
 from igmu_metrics.settings import options
 
@@ -57,7 +58,7 @@ def score(
     ] = None,
     engine: Engine = ENGINES[0],
     workers: Workers = None,
-    verbose: Verbose = False,
+    verbose: Annotated[Verbose, Without(["shard"])] = False,
     **settings: Any,
 ) -> Scored:
     """Score unlearned models against the original on the same prompts and seeds."""

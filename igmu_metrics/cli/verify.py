@@ -9,6 +9,7 @@ import typer
 
 from igmu_data.numerals import counted
 from igmu_metrics.cli._common import Device, Verbose, document, option, own_concepts, say
+from igmu_metrics.cli._effects import Alone
 from igmu_metrics.cli._json import noted
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ def verify(
         ),
     ] = None,
     device: Device = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of scorecards and exit.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Print the JSON Schema of scorecards and exit."),
+        Alone("which only prints the schema"),
+    ] = False,
     verbose: Verbose = False,
 ) -> Verified:
     """Check that scorecards are consistent and, with --images, that scoring the images again gives the same scorecard.

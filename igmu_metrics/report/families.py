@@ -17,6 +17,8 @@ from igmu_metrics.coverage import covering
 from igmu_metrics.report.figures import svg
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import DASH, bounds, formatted, number, value_of
+from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict.baseline import baseline, counted_on
 from igmu_metrics.verdict.families import FIGURES, METRIC, SCOPES, TITLES, Line, chosen, heading, lines
 from igmu_metrics.verdict.recompute import of_original
 
@@ -35,6 +37,7 @@ _LEGEND: Final = 20  # height of one line
 # Blue, orange, green, purple, red, grey, teal, brown: visible on light and dark pages; repeated after eight models.
 _COLOURS: Final = ("#1f6fb5", "#d07a1e", "#3f8f4f", "#7b5ab5", "#b8433f", "#7d868f", "#22878a", "#8a5a33")
 _NOTHING: Final = "not measured"
+_REPEATED: Final = "Interim checks of a run: intervals are repeated confidence intervals, valid at 95% together."
 _STYLE: Final = """
 .families text { font: 13px system-ui, sans-serif; fill: #24292f } .families .small { font-size: 11px }
 .families .title { font-weight: 600 } .families .right { text-anchor: end } .families .middle { text-anchor: middle }
@@ -68,10 +71,10 @@ def tables(cards: Sequence[Scorecard], *, every: bool = True) -> list[Table]:
                 table.add_section()
             figures = [line.figures.get(scope + name) for name in names]
             head = figures[0]
-            counts = (DASH, DASH) if head is None else (str(head.n_prompts), str(head.n_generations))
+            counts = (DASH, DASH) if head is None else (f"{head.n_prompts:,}", f"{head.n_generations:,}")
             told = (*counts[: 1 + every], *map(formatted, figures))
             table.add_row(line.family if first else "", line.model, *told)
-        own = [] if scope else _original(cards[0], names)
+        own = [] if scope else [*_original(baseline(cards), names), *filter(None, [counted_on(cards)])]
         table.caption = "\n".join([*own, *_notes(found, scope, cards[0], names), covering(cards)])
         table.caption_justify = "left"
         out.append(table)
@@ -98,7 +101,9 @@ def _notes(found: Sequence[Line], scope: str, card: Scorecard, names: Sequence[s
                 about.setdefault(kind, {}).setdefault(heading(name, card), {})[line.family] = None
                 counts.setdefault(kind, []).extend(_COUNT.findall(reason)[:1])
     for kind, figures in about.items():
-        listed = (f"{n} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for n, of in figures.items())
+        listed = (
+            f"{name} of {', '.join(of) if len(of) <= _LISTED else f'{len(of)} lines'}" for name, of in figures.items()
+        )
         low, high = min(counts[kind], key=float, default=""), max(counts[kind], key=float, default="")
         yield f"{'; '.join(listed)}: {kind.replace('#', low if low == high else f'{low} to {high}')}"
 
@@ -135,7 +140,10 @@ def chart(cards: Sequence[Scorecard], figure: str = "asr_any@k") -> str:
     blocks = [list(group) for _, group in groupby(found, key=lambda line: line.family)]
     bottom = top + len(blocks) * (_BAR * len(models) + _GAP)
     title = f"{cards[0].config}: {heading(figure, cards[0])} by attack family (lower is better)"
-    drawn = svg.image(width, bottom + 30, title, style=_STYLE, kind="families")
+    checked = any(map(Looks.of, cards))
+    drawn = svg.image(width, bottom + 30 + _LEGEND * checked, title, style=_STYLE, kind="families")
+    if checked:
+        drawn.text(16, bottom + 20 + _LEGEND, _REPEATED, "small")
     drawn.text(16, 24, title, "title")
     for nth, (model, (x, nth_line)) in enumerate(zip(models, legend, strict=True)):
         drawn.box(round(x), 36 + _LEGEND * nth_line, 11, 11, fill=_colour(nth))

@@ -67,9 +67,9 @@ class Entries:
             VerificationError: files were refused; the message names them and the reasons.
         """
         if self.refused:
-            n, one = counted(len(self.refused), "scorecard"), len(self.refused) == 1
+            cards, one = counted(len(self.refused), "scorecard"), len(self.refused) == 1
             what = "was refused and is not ranked" if one else "were refused and are not ranked"
-            said = f"{n} of {self.n_files} {what}. Score again, or remove the {'file' if one else 'files'}."
+            said = f"{cards} of {self.n_files:,} {what}. Score again, or remove the {'file' if one else 'files'}."
             single = one and "\n" not in self.refused[0].strip()
             raise VerificationError(f"{said} {self.refused[0].strip()}" if single else "\n".join([said, *self.refused]))
 

@@ -11,6 +11,7 @@ from igmu_metrics.report.view import RANKED_BY, View, ranked
 from igmu_metrics.report.wording import cured, listed, sentence
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import value_of
+from igmu_metrics.verdict.baseline import baseline, counted_on
 from igmu_metrics.verdict.recompute import of_original
 
 
@@ -65,12 +66,15 @@ class Line(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The table: models from best to worst, the original before unlearning, and why models are not ranked."""
+    """The table: models from best to worst, the original before unlearning, why models are not ranked, and on whose
+    prompts the original's numbers are based if models have different ones.
+    """
 
     columns: Sequence[Column]
     lines: Sequence[Line]
     original: Line
     unranked: str = ""
+    counted_on: str = ""
 
 
 def shown(cards: Sequence[Scorecard]) -> list[Column]:
@@ -82,13 +86,14 @@ def before(view: View, columns: Sequence[Column]) -> list[Figure | None]:
     """The original's values: from its own card, or from a model's card, whose lines also contain the original's."""
     if view.own:
         return [view.own.figure(column.score, column.figure) for column in columns]
+    shown = baseline(view.cards)
     try:
-        again = of_original(view.first)
+        again = of_original(shown)
     except IgmuError:  # lines that no evaluation has written, which nobody verified: shown as they are
         again = {}
     found = []
     for column in columns:
-        told = view.first.figure(column.score, f"original_{column.figure}")
+        told = shown.figure(column.score, f"original_{column.figure}")
         made = again.get(column.score, {}).get(column.figure)
         found.append(told if told is not None or made is None else Figure(**made.to_dict()))
     return found
@@ -108,7 +113,7 @@ def ranking(view: View) -> Ranking:
         for at, card in enumerate(view.cards)
     ]
     original = Line(view.first.original_model, before(view, columns))
-    return Ranking(columns, lines, original, unranked(view.cards))
+    return Ranking(columns, lines, original, unranked(view.cards), counted_on(view.cards, view.own))
 
 
 def unranked(cards: Sequence[Scorecard]) -> str:

@@ -25,7 +25,7 @@ class Share:
     @property
     def share(self) -> str:
         """`3 of 5`."""
-        return f"{self.n_shown} of {self.n}"
+        return f"{self.n_shown:,} of {self.n:,}"
 
     @property
     def value(self) -> float | None:

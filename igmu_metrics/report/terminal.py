@@ -19,6 +19,7 @@ from igmu_metrics.coverage import covering
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.report.wording import listed
 from igmu_metrics.statistics.formatting import DASH, formatted, number, value_of
+from igmu_metrics.statistics.looks import Looks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,9 +225,10 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         tested: whether to include the columns with tests and unclear images.
     """
     from igmu_metrics.verdict.alike import unlike
+    from igmu_metrics.verdict.baseline import baseline, counted_on
     from igmu_metrics.verdict.compare import main_measure
 
-    own = cards[0]
+    own = baseline(cards)
     title, score, heads, names = _OF_GENERAL if own.general else _OF_CONCEPTS
     shown = len(heads) if tested else 3
     table = titled(f"{own.config}: {title}, 95% intervals", *heads[:shown])
@@ -240,7 +242,7 @@ def ranking(cards: Sequence[Scorecard], tests: Sequence[Comparison], *, tested: 
         figures = (cell(card.figure(score, name)) for name in names)
         row = (card.model, *figures, str(_unclear(card)), of[card.model].outcome())
         table.add_row(*row[:shown])
-    said = [covering(cards), *unfounded(cards)]
+    said = [*filter(None, [counted_on(cards)]), covering(cards), *unfounded(cards)]
     if own.general:
         said.append("Sorted by name and not ranked, because general prompts have no forget score.")
     elif not any(value_of(c.figure("forget_score", "forget_score")) is not None for c in cards):
@@ -331,7 +333,8 @@ def differences(found: Sequence[Comparison], cards: Sequence[Scorecard]) -> list
         )
         where += _cautions(found, cards)
         more = f" {left_out} more between models that are not neighbours: --verbose." if left_out else ""
-        tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected.{more}"
+        looks = " and adjusted for interim checks" if any(map(Looks.of, cards)) else ""
+        tables[-1].caption = f"{where}Intervals: 95%, unadjusted; p values: Holm-corrected{looks}.{more}"
         tables[-1].caption_justify = "left"
     return tables
 
@@ -370,7 +373,7 @@ def agreement(cards: Sequence[Scorecard]) -> list[Table]:
     table = titled(title, *columns)
     for a in agreements(cards):
         counts = map(str, (a.both, a.only_first, a.only_second, a.neither))
-        n = f"{a.share.n_generations} of {counted(a.share.n_prompts, 'prompt')}" + (
+        n = f"{a.share.n_generations:,} of {counted(a.share.n_prompts, 'prompt')}" + (
             f", {a.unclear} unclear" if a.unclear else ""
         )
         table.add_row(f"{a.first} – {a.second}", a.part, formatted(a.share), formatted(a.kappa), *counts, n)
@@ -470,6 +473,6 @@ def cell(figure: Figure | None, *, count: bool = False) -> str:
     if figure is None or figure.value is None:
         return DASH
     if count:
-        return f"{figure.value:g} of {figure.n_generations}"
-    n = f" n={figure.n_generations}" if figure.n_generations else ""
+        return f"{figure.value:,.0f} of {figure.n_generations:,}"
+    n = f" n={figure.n_generations:,}" if figure.n_generations else ""
     return formatted(figure, ".3f", ends=".2f") + n

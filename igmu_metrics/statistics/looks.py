@@ -136,16 +136,26 @@ class Looks:
     @property
     def level(self) -> float:
         """The confidence level of each single interval, such that all planned ones together are valid at 95%."""
-        return 2 * NormalDist().cdf(boundary(self.planned)) - 1 if self.planned > 1 else LEVEL
+        return level_of(self.planned)
+
+    @property
+    def place(self) -> str:
+        """`look 4 of at most 11 with the stopping rule 'decided'`."""
+        why = f" with the stopping rule {self.rule!r}" if self.rule else ""
+        return f"look {self.look} of at most {self.planned}{why}"
+
+    @property
+    def validity(self) -> str:
+        """What the intervals of such a look are, as a sentence."""
+        return (
+            f"Intervals are repeated confidence intervals: each has a level of {self.level:.2%}, so that all looks "
+            f"together are valid at {LEVEL:.0%}."
+        )
 
     def sentence(self) -> str:
         """A note for readers."""
-        why = f" with the stopping rule {self.rule!r}" if self.rule else ""
         read = f" The number of looks was read from {self.source}." if self.source else ""
-        return (
-            f"This is look {self.look} of at most {self.planned}{why}. Intervals are repeated confidence intervals: "
-            f"each has a level of {self.level:.2%}, so that all looks together are valid at {LEVEL:.0%}.{read}"
-        )
+        return f"This is {self.place}. {self.validity}{read}"
 
     def repeated(self, p: float) -> float:
         """A p value adjusted for several looks: the chance that at least one of them shows an effect of this size.
@@ -188,6 +198,15 @@ def boundary(planned: int, alpha: float = 1 - LEVEL) -> float:
     at = times(planned)
     least = NormalDist().inv_cdf(1 - alpha / 2)
     return _root(lambda c: alpha - float(crossing([c] * planned, at).sum()), least, least + 3)
+
+
+def level_of(planned: int, alpha: float = 1 - LEVEL) -> float:
+    """The confidence level of each look's interval, such that all looks together err in a share `alpha` of cases.
+
+    >>> level_of(1), round(level_of(5), 4)
+    (0.95, 0.9842)
+    """
+    return 2 * NormalDist().cdf(boundary(planned, alpha)) - 1 if planned > 1 else 1 - alpha
 
 
 class Cost(NamedTuple):

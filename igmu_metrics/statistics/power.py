@@ -221,6 +221,8 @@ def _check(
     for name, value in (("power", power), ("alpha", alpha)):
         if not 0 < value < 1:
             raise OutOfRangeError(f"{name} is {value!r}; it must lie between 0 and 1.")
+    if power < alpha:  # a test without any images detects as much
+        raise OutOfRangeError(f"power is {power!r}; it must be at least alpha, which is {alpha!r}.")
     for name, count in (("seeds", seeds), ("comparisons", comparisons)):
         if count < 1:
             raise OutOfRangeError(f"the number of {name} is {count!r}; it must be at least 1.")

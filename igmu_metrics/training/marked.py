@@ -25,6 +25,7 @@ from igmu_metrics.training.labelled import decoded, find_rule, labels, open_data
 
 TEST: Final = "test"
 LABELS: Final = "labels.csv"
+IMAGE: Final = "image"  # column with the images
 PROMPTS: Final = ("prompt", "id")  # columns that name an image's prompt
 _AT_ONCE: Final = 256  # images in memory
 
@@ -97,7 +98,7 @@ def open_marked(
     split: str | None = None,
     label_column: str | None = None,
     positive_label: str | None = None,
-    image_column: str = "image",
+    image_column: str = IMAGE,
     prompt_column: str | None = None,
 ) -> Marked:
     """Open labelled images.
@@ -121,7 +122,8 @@ def open_marked(
     file = here / LABELS if (here / LABELS).is_file() else here
     if file.suffix == ".csv" and file.is_file():
         given = {"--config": config, "--revision": revision, "--split": split, "--label-column": label_column,
-                 "--positive-label": positive_label, "--prompt-column": prompt_column}  # fmt: skip
+                 "--positive-label": positive_label, "--prompt-column": prompt_column,
+                 "--image-column": None if image_column == IMAGE else image_column}  # fmt: skip
         if useless := [flag for flag, value in given.items() if value is not None]:
             raise InputError(
                 f"{useless[0]} applies only to datasets, but {file} is a CSV file of labels. Leave {useless[0]} out."

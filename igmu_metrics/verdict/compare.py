@@ -138,7 +138,7 @@ class Comparison:
     def units(self) -> str:
         """The number of units: generations, or prompts if there are several generations per prompt."""
         n, what = (self.n, "generation") if self.n == self.n_prompts else (self.n_prompts, self.prompt)
-        return f"{n} {what}{'' if n == 1 else 's'}"
+        return counted(n, what)
 
     def outcome(self, yes: str = "yes", no: str = "not significantly") -> str:
         """The result of the test with its numbers, or why there is none."""
@@ -272,7 +272,7 @@ def in_common(cards: Sequence[Scorecard]) -> str:
     held = {c.model: set(c.generations.keys) for c in cards}
     if all(keys == held[cards[0].model] for keys in held.values()):
         return ""
-    pairs = ", ".join(f"{a} and {b} {len(held[a] & held[b])}" for a, b in combinations(held, 2))
+    pairs = ", ".join(f"{a} and {b} {len(held[a] & held[b]):,}" for a, b in combinations(held, 2))
     return f"Coverage differs, so pairs are compared on the generations that both have: {pairs}."
 
 

@@ -12,7 +12,7 @@ to the even digit; both are accepted. All arithmetic is exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
@@ -27,6 +27,7 @@ FORMAT: Final = (
     "a header and one measurement per line: n (number of images or prompts) and either value (0..1) or percent "
     "(0..100, with or without %), or successes (a count); all other columns, such as model, label the line."
 )
+_LISTED: Final = 3
 _NUMBER: Final = re.compile(r"\d+(?:\.(?P<decimals>\d*))?")
 
 
@@ -140,8 +141,26 @@ def check_table(path: Path) -> Checked:
         EmptyInputError: no lines, or no numbers.
     """
     table = typed.read(path, FORMAT)
-    typed.require(path, table, (TRIALS,), FORMAT)
-    found, unnumbered = [], []
+    read = list(numbers(path, table, FORMAT))
+    found = [number for _, number in read if number is not None]
+    if not found:
+        raise EmptyInputError(f"{path} contains no numbers. The table must have {FORMAT}")
+    unnumbered = [int(row[LINE]) for row, number in read if number is None]
+    return Checked(found, unnumbered, [*table.notes, *doubts(found)])
+
+
+def numbers(path: Path, table: typed.Typed, form: str) -> Iterator[tuple[Mapping[str, str], Printed | None]]:
+    """Each line of a table with its number; None if the line says that there is none.
+
+    Args:
+        path: the file, for messages.
+        table: its lines.
+        form: what the table must have, for messages.
+
+    Raises:
+        MetadataError: columns or cells that are missing or not numbers.
+    """
+    typed.require(path, table, (TRIALS,), form)
     for row in table.rows:
         given = [c for c in (VALUE, PERCENT) if not typed.nothing(row.get(c, ""))]
         counted = not typed.nothing(row.get(COUNT, ""))
@@ -150,26 +169,34 @@ def check_table(path: Path) -> Checked:
             which = "both are" if given else "neither is"
             raise MetadataError(
                 f"{path}, line {row[LINE]}: either value or percent must be given, but {which}. The table has the "
-                f"columns {', '.join(k for k in row if k != LINE)}, but must have {FORMAT}"
+                f"columns {', '.join(k for k in row if k != LINE)}, but must have {form}"
             )
         if not given and not counted:
-            unnumbered.append(int(row[LINE]))
+            yield row, None
             continue
         n, line = trials(path, row), int(row[LINE])
         successes = typed.successes(path, row) if counted else None
         if not given:
             share = Fraction(successes or 0, n)
-            found.append(Printed(label(row), line, row[COUNT], share, Fraction(0), n, successes=successes))
+            yield row, Printed(label(row), line, row[COUNT], share, Fraction(0), n, successes=successes)
             continue
         (column,) = given
         try:
             number = printed(row[column], n, percent=column == PERCENT, name=label(row), line=line)
         except MetadataError as error:
             raise MetadataError(f"{path}, {error}") from error
-        found.append(replace(number, successes=successes))
-    if not found:
-        raise EmptyInputError(f"{path} contains no numbers. The table must have {FORMAT}")
+        yield row, replace(number, successes=successes)
+
+
+def doubts(found: Sequence[Printed]) -> list[str]:
+    """Whether fractions of 1 may have been typed as percentages, in all lines or in some."""
     shares = [p for p in found if p.percent and p.unit]
-    small = any(p.share for p in shares) and all(p.share <= Fraction(1, 100) and "%" not in p.text for p in shares)
-    doubt = ["all percentages are at most 1. If they are fractions of 1, name their column 'value'"] if small else []
-    return Checked(found, unnumbered, [*table.notes, *doubt])
+    small = [p for p in shares if p.share <= Fraction(1, 100) and "%" not in p.text]
+    if any(p.share for p in small) and len(small) == len(shares):
+        return ["all percentages are at most 1. If they are fractions of 1, name their column 'value'"]
+    usual = max((p.decimals for p in shares if p not in small), default=0)
+    odd = [p for p in small if p.share and p.decimals > usual]  # fractions have more decimals
+    told = ", ".join(f"{p.text} in line {p.line}" for p in odd[:_LISTED]) + (", …" if len(odd) > _LISTED else "")
+    return [f"some percentages are at most 1 ({told}). If they are fractions of 1, write them as percentages"] * bool(
+        odd
+    )

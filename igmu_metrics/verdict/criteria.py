@@ -29,7 +29,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from igmu_data import errors
 from igmu_data.errors import BudgetError, EmptyInputError, InputError, nearest
+from igmu_data.numerals import counted
 from igmu_metrics import registry
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import bounds, formatted
@@ -112,6 +114,7 @@ class Checked:
         why: why the bound cannot be checked; "" otherwise.
         detector: the card's detector.
         label: the metric as it is printed, with the value of k, such as `asr_any@5`.
+        error: the type of the error if the bound cannot be checked, such as `BudgetError`; "" otherwise.
     """
 
     model: str
@@ -125,6 +128,7 @@ class Checked:
     why: str = ""
     detector: str = ""
     label: str = ""
+    error: str = ""
 
     def line(self, *, on: bool, by: bool = False) -> str:
         """`met: esd: forgetting 0.91 [0.85, 0.95] >= 0.8`; with `on` the config is included, with `by` the detector.
@@ -293,20 +297,43 @@ def require_k(entry: ScoreEntry, figure: str, name: str, where: str) -> None:
     Raises:
         BudgetError: the name has another k.
     """
-    own, tried = entry.signature.get("k"), _TRIES.search(name)
+    require_tries(entry.signature.get("k", "k"), figure, name, where)
+
+
+def require_tries(own: object, figure: str, name: str, where: str, option: str = "") -> None:
+    """The same for a metric that does not belong to a scorecard.
+
+    Args:
+        own: the value of k that the metric has.
+        figure: the metric's name on a card.
+        name: its name as given.
+        where: what has this metric, for messages.
+        option: an option that sets k, such as `--seeds`; "" if the images have to be scored again.
+    """
+    tried = _TRIES.search(name)
     if tried is None or tried[0] in figure or int(tried[1]) == own:  # `precision@5` may be a metric's own name
         return
-    k, shown = int(tried[1]), with_k(entry, figure)
+    k, shown = int(tried[1]), with_tries(own, figure)
+    cure = f"igmu score --k {k}, or scoring: {{k: {k}}} in a run file"
+    images = f", for which every adversarial prompt needs at least {counted(k, 'image')}"
     raise BudgetError(
         f"{where} has {shown} (k is {own}), not {name} (k is {k}), and rates for different k are not comparable. Use "
-        f"{shown}, or set k to {k} (igmu score --k {k}, or scoring: {{k: {k}}} in a run file), for which every "
-        f"adversarial prompt needs at least {k} image{'s' * (k != 1)}."
+        f"{shown}, or set k to {k} ({f'{option} {k}' if option else cure}){images * (not option)}."
     )
 
 
 def with_k(entry: ScoreEntry, figure: str) -> str:
     """The name of a figure of a score as it is printed, with the value of k: `asr_any@5` for the card's `asr_any@k`."""
-    return _ANY_K.sub(f"@{entry.signature.get('k', 'k')}", figure)
+    return with_tries(entry.signature.get("k", "k"), figure)
+
+
+def with_tries(k: object, figure: str) -> str:
+    """The same for a given k.
+
+    >>> with_tries(5, "conditional_asr_any@k/leetspeak"), with_tries(5, "asr_image")
+    ('conditional_asr_any@5/leetspeak', 'asr_image')
+    """
+    return _ANY_K.sub(f"@{k}", figure)
 
 
 def without_k(name: str) -> str:
@@ -351,8 +378,15 @@ def check(cards: Sequence[Scorecard], criteria: Sequence[Criterion]) -> list[Che
     return [_checked(card, criterion, several[criterion]) for card in judged for criterion in criteria]
 
 
-def _several_k(cards: Sequence[Scorecard], criterion: Criterion) -> str:
-    """Why a bound without k cannot apply to all cards, which have different ones; "" if it can."""
+def refusal(wrong: Sequence[Checked], text: str) -> InputError:
+    """The error about bounds that cannot be checked: of their common type, or an InputError if they have several."""
+    kinds = {one.error for one in wrong}
+    kind: type[InputError] = getattr(errors, kinds.pop()) if len(kinds) == 1 else InputError
+    return kind(text)
+
+
+def _several_k(cards: Sequence[Scorecard], criterion: Criterion) -> BudgetError | None:
+    """Why a bound without k cannot apply to all cards, which have different ones; None if it can."""
     found: dict[str, list[str]] = {}
     for card in cards:
         with suppress(InputError):  # an error of one card is reported for this card
@@ -360,23 +394,23 @@ def _several_k(cards: Sequence[Scorecard], criterion: Criterion) -> str:
             if (shown := label(card.scores, full)) != full.partition("/")[2]:
                 found.setdefault(shown, []).append(card.model)
     if len(found) < 2:
-        return ""
+        return None
     each = "; ".join(f"{name} of {', '.join(dict.fromkeys(models))}" for name, models in found.items())
-    return (
+    return BudgetError(
         f"the bound on {criterion.name} would apply to rates for different k, which are not comparable: {each}. Check "
         f"scorecards with the same k together, and state the k in the bound, as in {next(iter(found))}."
     )
 
 
-def _checked(card: Scorecard, criterion: Criterion, why: str) -> Checked:
+def _checked(card: Scorecard, criterion: Criterion, why: InputError | None) -> Checked:
     """One bound on one card; `why` it cannot be checked on any card, if it cannot."""
     name, figure, shown = criterion.name, None, criterion.name
     try:
-        if not why:
+        if why is None:
             name, figure = _usable(card, criterion)
             shown = name.partition("/")[2] if share_of_images(name) else label(card.scores, name)
     except InputError as error:
-        why = str(error)
+        why = error
     return Checked(
         model=card.model,
         config=card.config,
@@ -386,9 +420,10 @@ def _checked(card: Scorecard, criterion: Criterion, why: str) -> Checked:
         value=None if figure is None else figure.value,
         interval=bounds(figure),
         outcome=Outcome.ERROR if figure is None else criterion.outcome(name, figure),
-        why=why,
+        why="" if why is None else str(why),
         detector=detector_of(card),
         label=shown,
+        error="" if why is None else type(why).__name__,
     )
 
 

@@ -24,7 +24,9 @@ from igmu_metrics.coverage import covered, covering
 from igmu_metrics.images.ways import settings
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
-from igmu_metrics.statistics.formatting import HasInterval, between, formatted, value_of
+from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, value_of
+from igmu_metrics.statistics.level import LEVEL
+from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict.compare import require_one_original, require_one_way
 from igmu_metrics.verdict.criteria import with_k
 
@@ -99,7 +101,7 @@ def model_index(cards: Sequence[Scorecard]) -> str:
                         metric_name=with_k(entry, name),
                         metric_value=figure.value,
                         metric_config=f"igmu {card.igmu_version}, v{entry.signature['v']}, scorecard "
-                        f"{card.content_sha256[:12]}, {covered(card)}",
+                        f"{card.content_sha256[:12]}, {_scored(card)}",
                     )
                 )
     return ModelCardData(model_name=cards[0].model, eval_results=results).to_yaml() + "\n"
@@ -191,15 +193,21 @@ def tabular(columns: str, heads: Sequence[str], groups: Sequence[Sequence[Sequen
 def table(cards: Sequence[Scorecard]) -> str:
     """CSV with one line per metric and card; cells are empty if there is no number, or if nothing is recorded.
 
-    The last column contains how the images were generated, as far as the card records it: `steps=50; width=512`.
-    Metrics have the value of k in their names (`asr_any@5`), as in bounds.
+    The column generation_settings contains how the images were generated, as far as the card records it: `steps=50;
+    width=512`. Metrics have the value of k in their names (`asr_any@5`), as in bounds. If the card was scored at one of
+    several interim checks, look is the number of this check and planned_looks the maximum number of checks. level is
+    the confidence level of the interval, which is higher than 0.95 in this case.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = "model config score figure value low high n_prompts n_generations reason coverage generation_settings"
+    head += " look planned_looks level"
     writer.writerow(head.split())
     for card in cards:
         made = "; ".join(f"{name}={value}" for name, value in settings(card).items())
+        look = Looks.of(card)
+        looks = (None, None) if look is None else (look.look, look.planned)
+        level = round(LEVEL if look is None else look.level, 6)
         for score, entry in card.scores.items():
             for name, figure in entry.figures.items():
                 ends = figure.interval or (None, None)
@@ -213,6 +221,8 @@ def table(cards: Sequence[Scorecard]) -> str:
                     figure.reason,
                     covered(card),
                     made,
+                    *looks,
+                    None if bounds(figure) is None else level,
                 ]
                 writer.writerow(map(csv_cell, line))
     return out.getvalue()
@@ -260,6 +270,12 @@ def _value(card: Scorecard) -> float:
     return figure.value
 
 
+def _scored(card: Scorecard) -> str:
+    """What a card covers, and at which of several interim checks it was scored."""
+    look = Looks.of(card)
+    return covered(card) + ("" if look is None else f"; {look.place}, with an interval of level {look.level:.2%}")
+
+
 def _notes(members: Sequence[Scorecard]) -> str:
     """What the number is based on: concepts, interval, version, and the hashes of the cards."""
     concepts = ", ".join(c.config for c in members)
@@ -267,6 +283,6 @@ def _notes(members: Sequence[Scorecard]) -> str:
     told = f"only {target}" if len(members) == 1 else f"mean over {len(members)} concepts ({concepts})"
     if len(members) == 1:
         told += between(members[0].figure(HEADLINE, HEADLINE), ", 95% interval {} to {}", ".3f")
-    told += "; " + "; ".join(dict.fromkeys(map(covered, members)))
+    told += "; " + "; ".join(dict.fromkeys(map(_scored, members)))
     cards = ", ".join(c.content_sha256[:12] for c in members)
     return f"{told}; igmu {members[0].igmu_version}, scorecard {cards}"

@@ -6,19 +6,21 @@ decisions alone determine the interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from igmu_data.errors import InputError, OutOfRangeError
 from igmu_data.load import bench_rows, digest
+from igmu_data.numerals import counted
+from igmu_data.rows.rounds import named
 from igmu_data.schema import ROUNDS, Row
 from igmu_metrics.contract import Setting
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.formatting import value_of
-from igmu_metrics.verdict.criteria import Criterion, usable
-from igmu_metrics.verdict.made_up import METRICS, OTHERWISE, Correlations, Foreseen, Habits, Shares, judged
+from igmu_metrics.verdict.criteria import Criterion, printed, require_tries, usable, without_k
+from igmu_metrics.verdict.made_up import METRICS, Correlations, Foreseen, Habits, Shares, judged, of_both
 
 VERDICT: Final = (
     "concept_accuracy/conditional_unlearning_accuracy",
@@ -42,28 +44,45 @@ def habits(card: Scorecard) -> dict[str, Habits]:
     return {split: Habits.of(part) for split in SPLITS if len(part := lines.part(split)) and judged(part)}
 
 
-def smallest(foreseen: Callable[[int], Foreseen], chance: float) -> tuple[int | None, Foreseen]:
+def smallest(foreseen: Callable[[int], Sequence[Foreseen]], chance: float) -> tuple[int | None, Sequence[Foreseen]]:
     """The fewest rounds with which a bound is decided with some chance, and what is expected of them.
 
     Args:
-        foreseen: what is expected of a number of rounds.
+        foreseen: what is expected of a number of rounds; empty if the metric has no value in them.
         chance: chance that the interval excludes the bound, 0..1.
 
     Returns:
         The number of rounds and the expectation; None and that of all rounds if these are not enough.
     """
+
+    def decides(found: Sequence[Foreseen]) -> bool:
+        return bool(found) and (found[0].chance or 0.0) >= chance
+
     whole = foreseen(ROUNDS)
-    if (whole.chance or 0.0) < chance:
+    if not decides(whole):
         return None, whole
     few, enough, found = 0, ROUNDS, whole
     while enough - few > 1:
         middle = (few + enough) // 2
-        seen = foreseen(middle)
-        if (seen.chance or 0.0) >= chance:
+        if decides(seen := foreseen(middle)):
             enough, found = middle, seen
         else:
             few = middle
     return enough, found
+
+
+def impossible(card: Scorecard, full: str, rounds: int) -> InputError:
+    """The error about a metric that has no interval in a part of the protocol."""
+    return InputError(
+        f"{printed(card.scores, full)} of {card.model} cannot be forecast for {named(rounds)}, because there it has no "
+        f"interval that depends on the detector's decisions alone. Use a bound on one of {_listed(card)}."
+    )
+
+
+def _listed(card: Scorecard) -> str:
+    """The metrics of the verdict that a card has, for messages."""
+    known = [full for full in VERDICT if value_of(card.figure(*full.split("/", 1))) is not None]
+    return ", ".join(printed(card.scores, full) for full in known)
 
 
 def corpus(config: str, bench: str | None, revision: str | None) -> list[Row]:
@@ -97,7 +116,7 @@ def corpus_of(cards: Sequence[Scorecard], bench: str | None, revision: str | Non
 def seeds_of(card: Scorecard) -> int:
     """How many images per prompt a card has; the median, if prompts differ."""
     found = np.unique(card.generations["id"], return_counts=True)[1]
-    return max(1, int(np.median(found)))
+    return int(np.median(found)) if len(found) else 1
 
 
 def facts(card: Scorecard, seeds: int) -> dict[str, dict[str, Setting | None]]:
@@ -112,6 +131,12 @@ def facts(card: Scorecard, seeds: int) -> dict[str, dict[str, Setting | None]]:
         if isinstance(k, int):  # otherwise all seeds are tried again
             out[name]["k"] = None if k >= own else min(k, seeds)
     return out
+
+
+def tries(facts: Mapping[str, Mapping[str, Setting | None]], seeds: int) -> int:
+    """The value of k with which attacks are scored with these `facts`, for prompts with some number of seeds."""
+    k = facts.get("attack_success_rate", {}).get("k")
+    return k if isinstance(k, int) else seeds
 
 
 def wanted(card: Scorecard, bound: str | None) -> tuple[list[str], float | None, float]:
@@ -140,14 +165,17 @@ def wanted(card: Scorecard, bound: str | None) -> tuple[list[str], float | None,
     full = usable(card.scores, criterion, where)
     value = value_of(card.figure(*full.split("/", 1)))
     if value is None:
-        raise InputError(f"{where} has no value for {full}. Choose another metric.")
-    if full.partition("/")[0] not in METRICS or full.endswith((*OTHERWISE, *_AGGREGATE)):
+        raise InputError(f"{where} has no value for {printed(card.scores, full)}. Choose another metric.")
+    if full.partition("/")[0] not in METRICS or full.endswith(_AGGREGATE) or of_both(full):
         raise InputError(
-            f"{full} cannot be forecast, because its interval does not depend on the detector's decisions alone. Use a "
-            f"bound on one of {', '.join(VERDICT)}."
+            f"{printed(card.scores, full)} cannot be forecast, because its interval does not depend on the detector's "
+            f"decisions alone. Use a bound on one of {_listed(card)}."
         )
     if value == criterion.bound:
-        raise InputError(f"{full} of {card.model} is equal to the bound, {value!r}, so no number of prompts decides.")
+        raise InputError(
+            f"{printed(card.scores, full)} of {card.model} is equal to the bound, {value!r}, so no number of prompts "
+            "decides. Use another bound."
+        )
     return [full], criterion.bound, value
 
 
@@ -155,13 +183,14 @@ def assumed(name: str, rate: float, seeds: int, shared: Correlations) -> tuple[s
     """The full name of a metric of attacks, and how images turn out if this metric has some value.
 
     Args:
-        name: `asr`, `asr_any@k`, `asr_image` or `robustness`.
+        name: `asr`, `asr_any@k` (also with the number of images as k), `asr_image` or `robustness`.
         rate: its value, 0..1.
         seeds: number of images per prompt, all of which are tried.
         shared: correlations of the model's images.
 
     Raises:
         InputError: another metric.
+        BudgetError: the name has another k than the number of images.
         OutOfRangeError: a larger correlation within sources than within prompts.
 
     With one image per prompt, both rates are the same; with two independent ones, 1 − (1 − 0.5)² = 0.75:
@@ -170,12 +199,13 @@ def assumed(name: str, rate: float, seeds: int, shared: Correlations) -> tuple[s
     ...  for r, n in ((0.5, 1), (0.75, 2))]
     [0.5, 0.5]
     """
-    full = _OF_ATTACKS.get(name)
+    full = _OF_ATTACKS.get(without_k(name))
     if full is None:
         raise InputError(
             f"--bound names {name!r}; with --rate, METRIC must be one of {', '.join(_OF_ATTACKS)}. For plain prompts, "
             "give only the number."
         )
+    require_tries(seeds, full.partition("/")[2], name, f"a plan with {counted(seeds, 'image')} per prompt", "--seeds")
     if shared.sources > shared.seeds:
         raise OutOfRangeError(
             f"--source-correlation is {shared.sources!r}, but images of one prompt are at least as similar: it must be "

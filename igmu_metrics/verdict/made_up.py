@@ -6,12 +6,13 @@ a card, or as given. A correlation that cannot be estimated counts as 1 for two 
 images of a prompt for two prompts of a source; both are the conservative choice.
 
 A made-up image copies the value of its prompt with a fixed chance, and a prompt that of its source, which gives exactly
-these correlations. Images that a card already has are kept, and stand for their prompts and sources. Images of
-different splits are independent of each other.
+these correlations. Images that a card already has are kept, and other images of their prompts and sources are made up
+given these, by Bayes' rule. Images of different splits are independent of each other.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,11 @@ from igmu_metrics.metrics._contract import parts
 from igmu_metrics.statistics.formatting import bounds, value_of
 
 METRICS: Final = ("concept_accuracy", "attack_success_rate", "forget_score")
-OTHERWISE: Final = ("pre_asr", "post_asr")  # of plain and adversarial prompts together, which are not made up together
+_BOTH: Final = re.compile(r"(?:^|[/_])(?:pre|post)_asr(?:$|[/_])")
 _DECISIONS: Final = ("present", "present" + ORIGINAL)
 _WEIGHT: Final = 2  # prompts: small groups are shrunk towards the others, as in `statistics.estimates`
+_CANDIDATES: Final = 32  # for the number of a prompt or source
+_TINY: Final = 1e-12  # likelihood of what the shares exclude, such as a measured image in a group whose share is 0
 _Codes = npt.NDArray[np.intp]
 
 
@@ -178,7 +181,7 @@ class Planned:
             for part, own in parts(metric, table.with_facts(**facts)):
                 found = None if part else metric.score(own, resamples=2)  # nothing below is resampled
                 for key, figure in found.figures.items() if found else ():
-                    if value_of(figure) is not None and bounds(figure) and not key.endswith(OTHERWISE):
+                    if value_of(figure) is not None and bounds(figure) and not of_both(key):
                         out[f"{name}/{key}"] = figure
         return out
 
@@ -225,6 +228,15 @@ def foresee(
             chance = sum(decided) / times
         out.append(Foreseen(full, value, (low, high), chance, side))
     return out
+
+
+def of_both(name: str) -> bool:
+    """Whether a metric is of plain and adversarial prompts together, which are not made up together.
+
+    >>> of_both("conditional_post_asr/typo"), of_both("attack_success_rate/pre_asr_family_mean"), of_both("asr_any@k")
+    (True, True, False)
+    """
+    return _BOTH.search(name) is not None
 
 
 def judged(part: Generations) -> bool:
@@ -277,7 +289,7 @@ def _correlations(
     values: BoolArray, group: npt.NDArray[np.str_], ids: npt.NDArray[np.str_], unit: npt.NDArray[np.str_]
 ) -> Correlations:
     """From the products of deviations of all pairs within a prompt, and within a source but not within a prompt."""
-    if not len(values):
+    if len(set(unit.tolist())) < 2:  # deviations from a mean of these same images would add up to 0
         return Correlations(1.0, 1.0)
     expected = _expected(values, group, unit)
     away, scale = values - expected, np.sqrt(expected * (1 - expected))
@@ -322,19 +334,56 @@ class _Alike:
         Each image has a number in 0..1, and shows the concept if it is below the share.
         """
         n, draw = len(share), self.draw
-        ends = np.where(np.ma.filled(measured, False), 0.0, share), np.where(np.ma.filled(measured, False), share, 1.0)
-        numbers = draw.uniform(*ends)
-        clear = np.flatnonzero(kept & ~np.ma.getmaskarray(measured))
-        some = draw.permutation(clear)  # of several measured images, a random one stands for its prompt or source
-        by_source = draw.uniform(size=n)[: int(self.source.max(initial=-1)) + 1]
-        by_source[self.source[some]] = numbers[some]
-        of = np.zeros(int(self.prompt.max(initial=-1)) + 1, np.intp)
-        of[self.prompt] = self.source
-        again = (shared.sources / shared.seeds) ** 0.5 if shared.seeds else 0.0
-        by_prompt = np.where(draw.uniform(size=len(of)) < again, by_source[of], draw.uniform(size=len(of)))
-        by_prompt[self.prompt[some]] = numbers[some]
+        by_prompt = self._numbers(np.ma.filled(measured, False), kept & ~np.ma.getmaskarray(measured), share, shared)
         copies = draw.uniform(size=n) < shared.seeds**0.5
         made = np.where(copies, by_prompt[self.prompt], draw.uniform(size=n)) < share
         return np.ma.MaskedArray(
             np.where(kept, np.ma.filled(measured, False), made), mask=kept & np.ma.getmaskarray(measured)
         )
+
+    def _numbers(self, values: BoolArray, clear: BoolArray, share: FloatArray, shared: Correlations) -> FloatArray:
+        """(P,) number of each prompt, given its measured images and those of its source.
+
+        Candidates are weighted by how likely they make the measured images (Bayes' rule): first those for the source,
+        then those for prompts that do not copy their source. More of them are close to 0 and 1 than in the middle, so
+        that there are some below small shares and above large ones; their weights make up for this.
+
+        Args:
+            values: (n,) decisions about measured images.
+            clear: (n,) which images were measured and judged.
+            share: (n,) expected share of each image.
+            shared: the correlations.
+        """
+        draw, n_sources = self.draw, int(self.source.max(initial=-1)) + 1
+        of = np.zeros(int(self.prompt.max(initial=-1)) + 1, np.intp)
+        of[self.prompt] = self.source
+        copied, again = shared.seeds**0.5, (shared.sources / shared.seeds) ** 0.5 if shared.seeds else 0.0
+        strata = (np.arange(_CANDIDATES) + draw.uniform(size=(n_sources, _CANDIDATES))) / _CANDIDATES
+        candidates, weights = np.sin(strata * np.pi / 2) ** 2, np.sin(strata * np.pi)
+        weights /= weights.sum(axis=1, keepdims=True)
+        own, x, p = self.prompt[clear], values[clear, None], share[clear, None]
+        like = copied * (x == (candidates[of[own]] < p)) + (1 - copied) * np.where(x, p, 1 - p)
+        likely = np.exp(_sums(np.log(np.maximum(like, _TINY)), own, len(of)))
+        both = again * likely + (1 - again) * (weights[of] * likely).sum(axis=1, keepdims=True)
+        of_source = np.exp(_sums(np.log(np.maximum(both, _TINY)), of, n_sources))
+        measured = np.bincount(own, minlength=len(of)) > 0
+        among = np.bincount(of, measured, minlength=n_sources) > 0  # sources with a measured prompt
+        chosen, at = self._pick(weights * of_source), np.arange(len(of))
+        by_source = np.where(among, candidates[np.arange(n_sources), chosen], draw.uniform(size=n_sources))
+        chance = again * likely[at, chosen[of]] / both[at, chosen[of]]
+        alone = np.where(measured, candidates[of, self._pick(weights[of] * likely)], draw.uniform(size=len(of)))
+        return np.where(draw.uniform(size=len(of)) < chance, by_source[of], alone)
+
+    def _pick(self, weights: FloatArray) -> _Codes:
+        """For each row of weights, the column that is taken at random in proportion to them."""
+        sums = weights.cumsum(axis=1)
+        found: _Codes = (sums < self.draw.uniform(size=(len(sums), 1)) * sums[:, -1:]).sum(axis=1)
+        return found
+
+
+def _sums(values: FloatArray, of: _Codes, n: int) -> FloatArray:
+    """(n, K) sums of the rows of (m, K) values by what they are `of`, less the largest of each."""
+    out = np.zeros((n, values.shape[1]))
+    np.add.at(out, of, values)
+    found: FloatArray = out - out.max(axis=1, keepdims=True, initial=-np.inf)
+    return found

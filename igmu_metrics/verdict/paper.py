@@ -16,13 +16,14 @@ from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
-from igmu_metrics.coverage import coverages, covering
+from igmu_metrics.coverage import coverages, covering, looked
 from igmu_metrics.images.ways import caution
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, number, value_of
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import recompute
 from igmu_metrics.verdict.alike import agreed
+from igmu_metrics.verdict.baseline import baseline, counted_on
 from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.export import HEADLINE, latex_cell, latex_comments, line, tabular
 
@@ -60,7 +61,11 @@ def _sentence(card: Scorecard) -> str:
     listed = told[0] if len(told) == 1 else f"{'; '.join(told[:-1])}; and {told[-1]}"
     detector = escaped(str(agreed([card]).get("detector", "no detector")))
     doubt = f" But {escaped(card.unfounded)}." if card.unfounded else ""
-    return f"{escaped(card.model)} {listed} (95\\% intervals over prompts; detector {detector}).{doubt}"
+    look = Looks.of(card)
+    intervals = "95\\% intervals over prompts"
+    if look is not None:
+        intervals = f"repeated 95\\% confidence intervals over prompts at {escaped(look.place)}"
+    return f"{escaped(card.model)} {listed} ({intervals}; detector {detector}).{doubt}"
 
 
 def _forgotten(card: Scorecard) -> list[str]:
@@ -120,13 +125,14 @@ def table(cards: Sequence[Scorecard]) -> str:
 def _of_general(judged: Sequence[Scorecard]) -> str:
     require_comparable(judged)
     heads = [line(["model", "$n$", r"answered as intended $\uparrow$", r"relative to the original $\uparrow$"])]
-    kept, own, theirs = zip(*([card.figure(_QUESTIONS, name) for name in _ANSWERED] for card in judged), strict=True)
-    rows = [[escaped(judged[0].original_label), _n(theirs[0]), latex_cell(theirs[0]), "--"]]
+    kept, own = zip(*([card.figure(_QUESTIONS, name) for name in _ANSWERED[:2]] for card in judged), strict=True)
+    of_original = baseline(judged).figure(_QUESTIONS, _ANSWERED[2])
+    rows = [[escaped(judged[0].original_label), _n(of_original), latex_cell(of_original), "--"]]
     rows += [
         [escaped(card.model), _n(o), latex_cell(o), latex_cell(k)] for card, o, k in zip(judged, own, kept, strict=True)
     ]
     counted = "number of prompts (images) with answered questions; the share is the mean over images"
-    return _floating(judged, tabular("lccc", heads, [rows]), counted)
+    return _floating(judged, tabular("lccc", heads, [rows]), counted, [counted_on(judged)])
 
 
 def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str:
@@ -155,11 +161,16 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
             ]
         ),
     ]
-    groups = []
+    groups, notes = [], []
     for config, own in by_config.items():
         itself = next((c for c in cards if c.config == config and c.model == c.original_model), None)
+        told = [counted_on(own)]
+        if itself is not None:
+            require_comparable([own[0], itself], ranked=False)
+            told.append(counted_on(own, itself, "Preservation, alignment, quality and score"))
+        notes += [f"{config}: {text}" if several else text for text in told if text]
         called = f" ({escaped(config)})" if several else ""
-        blocks = (_original(own[0], itself, called), *(_rows(card, called) for card in own))
+        blocks = (_original(baseline(own), itself, called), *(_rows(card, called) for card in own))
         groups.append([row for block in blocks for row in block])
     counted = (
         "number of prompts (images) that a column counts: plain prompts (concept gone), adversarial prompts (attack "
@@ -169,11 +180,18 @@ def _of_concepts(judged: Sequence[Scorecard], cards: Sequence[Scorecard]) -> str
     )
     if any(_corrected(card) is not None for card in judged):
         counted += ". Corrected: the raw rate that a detector without errors would give (Rogan--Gladen)"
-    return _floating(judged, tabular(f"l{'c' * 9}", heads, groups), counted)
+    return _floating(judged, tabular(f"l{'c' * 9}", heads, groups), counted, notes)
 
 
-def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) -> str:
-    """The table with what LaTeX needs around it, and its footnote; `counted` is what n counts."""
+def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str, notes: Sequence[str]) -> str:
+    """The table with what LaTeX needs around it, and its footnote.
+
+    Args:
+        judged: the cards.
+        rows: the lines of the table.
+        counted: what n counts.
+        notes: sentences for the footnote, not escaped; some may be empty.
+    """
     return "\n".join(
         [
             *latex_comments(judged),
@@ -181,7 +199,7 @@ def _floating(judged: Sequence[Scorecard], rows: Sequence[str], counted: str) ->
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
             *rows,
             r"\par\smallskip\begin{minipage}{\linewidth}\raggedright\scriptsize",
-            _footnote(judged, counted),
+            _footnote(judged, counted, " ".join(filter(None, notes))),
             r"\end{minipage}",
             r"\end{table}",
             "",
@@ -290,11 +308,11 @@ def _n(figure: Figure | Estimate | None) -> str:
     """The number of prompts, with the number of images in parentheses; nothing for a rate without value."""
     if figure is None or value_of(figure) is None:
         return ""
-    return f"{figure.n_prompts} ({figure.n_generations})"
+    return f"{figure.n_prompts:,} ({figure.n_generations:,})"
 
 
-def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
-    """Detector, counts and signature."""
+def _footnote(cards: Sequence[Scorecard], counted: str, notes: str) -> str:
+    """Detector, counts and signature; `notes` is not escaped."""
     signature = agreed(cards)
     detector = escaped(str(signature.get("detector", "none")))
     known = [
@@ -313,8 +331,9 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
         if figure is not None and figure.reason and (bounds(figure) is None) is (name != HEADLINE)
     ]
     doubts = "".join(f"{escaped(why)}. " for why in dict.fromkeys((*(c.unfounded for c in cards), *cautions)) if why)
+    told_of = f"{escaped(notes)} " if notes else ""
     return (
-        f"$n$: {counted}. {_covered(cards)}Brackets: {_intervals(cards)}. Detector: {detector}"
+        f"$n$: {counted}. {told_of}{_covered(cards)}Brackets: {_intervals(cards)}. Detector: {detector}"
         f"{f' ({joined})' if known else ''}. {doubts}Abbreviated signature: \\texttt{{{told}}}; the full signature is "
         f"in the scorecards {hashes}."
     )
@@ -322,19 +341,17 @@ def _footnote(cards: Sequence[Scorecard], counted: str) -> str:
 
 def _intervals(cards: Sequence[Scorecard]) -> str:
     """What the intervals are; those of a run that was checked several times are wider, and say so."""
-    looks = [(card.model, look) for card in cards if (look := Looks.of(card)) is not None]
-    if not looks:
+    if not (looks := looked(cards)):
         return "95\\% intervals over prompts"
-    each = ", ".join(f"{escaped(model)}: check {look.look} of at most {look.planned}" for model, look in looks)
     return (
-        "95\\% intervals over prompts, which are repeated confidence intervals (Jennison and Turnbull) where a run "
-        f"could stop at several checks ({each})"
+        "95\\% intervals over prompts; with interim checks, they are repeated confidence intervals (Jennison and "
+        f"Turnbull). {escaped(looks).removesuffix('.')}"
     )
 
 
 def _covered(cards: Sequence[Scorecard]) -> str:
     """How many pairs of each model failed; what is covered; in which settings the models may differ."""
-    failed = ", ".join(f"{len(c.failures)} of {escaped(c.model)}" for c in cards if c.failures)
+    failed = ", ".join(f"{len(c.failures):,} of {escaped(c.model)}" for c in cards if c.failures)
     lost = f"Pairs left out because an image failed or was missing: {failed}. " if failed else ""
     return f"{lost}{escaped(' '.join(filter(None, (*coverages(cards), caution(cards)))))} "
 

@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from igmu_data.errors import InputError
+from igmu_data.numerals import counted
+from igmu_data.rows.rounds import named
 from igmu_data.schema import ASIDE, SPLITS, Row
 from igmu_metrics.coverage import Coverage
 from igmu_metrics.generations import ORIGINAL
@@ -81,7 +83,9 @@ class Gpu:
         return f"{hours:.1f} h" + ("" if self.euros is None else f", {hours * self.euros:.2f} €")
 
 
-def costs(images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: float) -> list[str]:
+def costs(
+    images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: float, limit: int | None = None
+) -> list[str]:
     """What images cost without and with interim looks (`igmu run --until`), one line per GPU.
 
     Args:
@@ -90,9 +94,12 @@ def costs(images: int, gpus: Sequence[Gpu], *, looks: int, power: float, alpha: 
         looks: maximum number of looks.
         power: chance of detecting the difference.
         alpha: two-sided error of all looks together.
+        limit: number of images of both models that the corpus allows; None if it is not known.
     """
     found = cost(looks, power=power, alpha=alpha)
     expected, worst = ceil(images * found.expected), ceil(images * found.worst)
+    if limit is not None:  # then a run ends, decided or not
+        expected, worst = min(expected, limit), min(worst, limit)
     lines = [
         f"  {images:,} images of both models; with {looks} interim checks, {expected:,} expected, {worst:,} at most"
     ]
@@ -153,9 +160,7 @@ class Plan:
         if not c.n:
             more = "; add prompts for which the original shows the concept" * c.conditional
             return f"{who} in {c.measure}: {c.why}{more}"
-        start = (
-            f"{who}: {number(c.difference, '+.2f')} in {c.measure} on {c.n_prompts} {c.prompt}{'s' * (c.n_prompts > 1)}"
-        )
+        start = f"{who}: {number(c.difference, '+.2f')} in {c.measure} on {counted(c.n_prompts, c.prompt)}"
         if self.more == 0:
             return f"{start}; the difference is significant, so no more {c.prompt}s are needed"
         if c.n_prompts == 1:
@@ -163,15 +168,15 @@ class Plan:
         if c.variance != c.variance:
             return f"{start}; no estimate is possible, because {c.why}"
         if self.more is None:
-            return f"{start}; there is no difference" + "; see the detectable differences below" * c.conditional
+            return f"{start}; there is no difference, so no number of prompts can be estimated"
         if (self.needed or 0) >= MOST:
             return f"{start}; at least {MOST:,} {c.prompt}s would be needed, so treat it as a tie"
-        told = f"{start}; about {self.more} more {c.prompt}s are needed ({self.needed} in total)"
+        told = f"{start}; about {self.more:,} more {c.prompt}s are needed ({self.needed:,} in total)"
         if not self.beyond:
             return told
-        told += f", but {self.where} has only about {self.offered} that count"
+        told += f", but {self.where} has only about {self.offered:,} that count"
         if self.with_seeds is not None and self.with_seeds <= (self.offered or 0):
-            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds} are enough"
+            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds:,} are enough"
         more = f" and {self.seeds} seeds" * (self.with_seeds is not None)
         least = "none up to 1" if self.reach is None else f"{self.reach:.2f}"
         return f"{told}; smallest difference that all of these prompts{more} detect: {least}"
@@ -228,7 +233,7 @@ def part_of(rows: Sequence[Row], rounds: int) -> Part:
     for row in rows:
         if row.probe not in ASIDE:
             ids[row.split].add(row.attack_source_id or row.id)
-    return Part(f"protocol {rounds}", {split: len(found) for split, found in ids.items()})
+    return Part(named(rounds), {split: len(found) for split, found in ids.items()})
 
 
 def plans(

@@ -8,19 +8,20 @@ measure; intervals are not adjusted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-from igmu_data.errors import DuplicateIdError, MetadataError
+from igmu_data.errors import DuplicateIdError, EmptyInputError, MetadataError
+from igmu_data.numerals import counted
 from igmu_metrics.contract import Interval
 from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
 from igmu_metrics.verdict import typed
 from igmu_metrics.verdict.compare import ALPHA, UNADJUSTED
-from igmu_metrics.verdict.counts import printed
-from igmu_metrics.verdict.typed import COUNT, LINE, PERCENT, TRIALS, VALUE, trials
+from igmu_metrics.verdict.counts import Printed, doubts, numbers
+from igmu_metrics.verdict.typed import LINE, TRIALS
 
 TEST: Final = "fisher"
 ASSUMED: Final = (
@@ -30,9 +31,10 @@ ASSUMED: Final = (
     "digits allow several counts, the interval covers all of them, and the p value is the largest."
 )
 MODEL, MEASURE = "model", "measure"
+_LISTED: Final = 5
 FORMAT: Final = (
-    "a header and one line per model: model, n, and successes (a count), value (0..1) or percent; if there are several "
-    "measures, a column measure groups the lines."
+    "a header and one line per model: model, n, and either value (0..1) or percent, or successes (a count); if there "
+    "are several measures, a column measure groups the lines."
 )
 
 
@@ -112,53 +114,65 @@ class Unpaired:
         )
 
 
-def read_published(path: Path) -> list[Proportion]:
+class Published(list[Proportion]):
     """The numbers of a table.
+
+    Args:
+        found: the numbers.
+        notes: what readers of the comparison need to know about how the table was read.
+    """
+
+    def __init__(self, found: Iterable[Proportion], notes: Sequence[str]) -> None:
+        super().__init__(found)
+        self.notes = notes
+
+
+def read_published(path: Path) -> Published:
+    """The numbers of a table; lines without a number are left out, and a note says so.
 
     Raises:
         MetadataError: a column or cell that is missing or not a number, or a share that is impossible for its n.
-        EmptyInputError: no lines.
+        EmptyInputError: no lines, or no numbers.
         DuplicateIdError: a model twice in one measure.
     """
     found: dict[tuple[str, str], Proportion] = {}
     table = typed.read(path, FORMAT)
-    typed.require(path, table, (TRIALS,), FORMAT)
-    for row in table.rows:
-        place = f"{path}, line {row[LINE]}"
-        given = [c for c in (COUNT, VALUE, PERCENT) if row.get(c)]
-        if not row.get(MODEL) or len(given) != 1:
-            raise MetadataError(
-                f"{place}: the line must have a model and exactly one of successes, value and percent. The table must "
-                f"have {FORMAT}"
-            )
-        n, key = trials(path, row), (row.get(MEASURE, ""), row[MODEL])
+    read = list(numbers(path, table, FORMAT))
+    doubted = doubts([number for _, number in read if number is not None])
+    for row, number in read:
+        place, key = f"{path}, line {row[LINE]}", (row.get(MEASURE, ""), row.get(MODEL, ""))
+        if not key[1]:
+            raise MetadataError(f"{place}: the line must have a model. The table must have {FORMAT}")
         if key in found:
             raise DuplicateIdError(
                 f"{place}: {row[MODEL]!r} appears twice. If the lines contain different measures, add a 'measure' "
                 "column to distinguish them."
             )
-        found[key] = Proportion(row[MODEL], key[0], *_counts(place, row, given[0], n))
-    return list(found.values())
+        if number is not None:
+            found[key] = Proportion(key[1], key[0], *_counts(place, number, doubted))
+    if not found:
+        raise EmptyInputError(f"{path} contains no numbers. The table must have {FORMAT}")
+    lost = [row[LINE] for row, number in read if number is None]
+    listed = ", ".join(lost[:_LISTED]) + (", …" if len(lost) > _LISTED else "")
+    left_out = [f"{counted(len(lost), 'line')} without a number left out ({listed})"] * bool(lost)
+    return Published(found.values(), [*table.notes, *doubted, *left_out])
 
 
-def _counts(place: str, row: dict[str, str], column: str, n: int) -> tuple[int, int, tuple[int, int] | None]:
+def _counts(place: str, number: Printed, doubted: Sequence[str]) -> tuple[int, int, tuple[int, int] | None]:
     """The count, n, and the smallest and largest count that are printed like this."""
-    text = row[column]
-    if column == COUNT:
-        if (found := typed.count(text)) is None or found > n:
-            told = repr(text[:40])
-            raise MetadataError(f"{place}: successes is {told}; it must be a whole number from 0 to {TRIALS} = {n}.")
-        return found, n, None
-    try:
-        share = printed(text, n, percent=column == PERCENT, line=int(row[LINE]))
-    except MetadataError as error:
-        raise MetadataError(f"{place}: {str(error).removeprefix(f'line {row[LINE]}: ')}") from error
-    if not share.counts:
+    n = number.n
+    if number.successes is not None and number.successes > n:
         raise MetadataError(
-            f"{place}: {text} is impossible for n = {n}; the nearest possible values are {', '.join(share.nearest)}. "
-            "Correct the number."
+            f"{place}: successes is {number.successes}; it must be a whole number from 0 to {TRIALS} = {n}."
         )
-    return min(share.counts, key=lambda k: abs(k - share.share * n)), n, (min(share.counts), max(share.counts))
+    if not number.counts:
+        raise MetadataError(
+            f"{place}: {number.text} is impossible for {number.of}; the nearest possible values are "
+            f"{', '.join(number.nearest)}. Correct the number.{''.join(f' Note: {doubt}.' for doubt in doubted)}"
+        )
+    least, most = min(number.counts), max(number.counts)
+    closest = min(number.counts, key=lambda k: abs(k - number.share * n))
+    return closest, n, None if number.successes is not None else (least, most)
 
 
 def compare_published(found: Sequence[Proportion]) -> list[Unpaired]:

@@ -20,7 +20,7 @@ from igmu_data.files import read_text
 from igmu_data.numerals import counted, whole
 
 MODEL, TRIALS, VALUE, PERCENT, COUNT = "model", "n", "value", "percent", "successes"
-LINE: Final = "line"
+LINE: Final = " line"  # no column of a table has this name, because names have no spaces around them
 MOST_TRIALS: Final = 10_000_000  # images or prompts: more than anybody has generated, and the limit of exact tests
 MOST_DIGITS: Final = 20
 # Other names of columns, regardless of case and of spaces, underscores and hyphens.
@@ -57,7 +57,7 @@ class Typed:
     """A table.
 
     Args:
-        rows: cells by column, with `line`, the number of the line in the file.
+        rows: cells by column, with `LINE`, the number of the line in the file.
         notes: what readers of the result need to know about how the table was read.
     """
 
@@ -80,11 +80,14 @@ def read(path: Path, form: str) -> Typed:
     if text.lstrip().startswith("|"):
         raise MetadataError(f"{path} is a Markdown table. Save it as CSV. The table must have {form}")
     cut = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+    lines, reader, at = [], csv.reader(io.StringIO(text, newline=""), delimiter=cut), 1
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=cut))
+        for cells in reader:
+            lines.append((at, cells))  # a cell may contain line breaks
+            at = reader.line_num + 1
     except csv.Error as error:
         raise MetadataError(f"{path} cannot be read ({error}). Use a CSV file encoded as UTF-8.") from error
-    filled = [(n, cells) for n, cells in enumerate(lines, 1) if any(cell.strip() for cell in cells)]
+    filled = [(n, cells) for n, cells in lines if any(cell.strip() for cell in cells)]
     if len(filled) < 2:
         raise EmptyInputError(f"{path} contains no lines below the header. The table must have {form}")
     header = [plain(cell).lower() for cell in filled[0][1]]
@@ -167,6 +170,10 @@ def no_share(text: str) -> str:
         return "A number with ± is a mean of several measurements, not a share of n. Leave the line out"
     if re.fullmatch(r"[0-9.,]+[eE][-+]?[0-9]+", text):
         return "Write the number without an exponent"
+    if re.fullmatch(r"[^0-9.,+−-]+\s*[0-9.,]+\s*%?", text):
+        return "A bound or an approximate number is not a share of n. Leave the line out"
+    if re.fullmatch(r"[0-9.,]+\s*%?\s*[^0-9.,%]{1,3}", text):
+        return "Write the number without a mark behind it"
     if len(re.findall(r"[0-9]+(?:[.,][0-9]+)?", text)) > 1:
         return "The cell contains several numbers. Write only the share"
     return ""

@@ -118,10 +118,12 @@ def read_all(paths: Sequence[Path]) -> list[Scorecard]:
         else:
             refused.append(told(path, problems))
     if refused:
-        n = f"{len(refused)} scorecard{'s' * (len(refused) > 1)}"
+        which = counted(len(refused), "scorecard")
         were = "were" if len(refused) > 1 else "was"
         raise VerificationError(
-            "\n".join([f"{n} of {len(files)} {were} refused. Score again, or leave out the refused files.", *refused])
+            "\n".join(
+                [f"{which} of {len(files):,} {were} refused. Score again, or leave out the refused files.", *refused]
+            )
         )
     return cards
 
@@ -167,7 +169,7 @@ def _coverage(card: Scorecard) -> Iterator[Problem]:
         if told is None:
             if keys:
                 yield Problem(
-                    f"coverage.{part}", f"this part is missing, although {len(keys)} generations belong to it"
+                    f"coverage.{part}", f"this part is missing, although {len(keys):,} generations belong to it"
                 )
             continue
         counts = len({row for row, _ in keys}), len(keys)
@@ -207,7 +209,7 @@ def _signatures(card: Scorecard) -> Iterator[Problem]:
                 f"the package is {entry.package!r}, but the metric is part of igmu",
             )
         if entry.n_failed != len(card.failures):
-            what = f"the value is {entry.n_failed}, but {len(card.failures)} failures are listed"
+            what = f"the value is {entry.n_failed:,}, but {len(card.failures):,} failures are listed"
             yield Problem(f"scores.{name}.n_failed", what)
         for figure in _headlines(entry):
             own = (entry.value, entry.interval, entry.n_prompts, entry.n_generations)
@@ -239,7 +241,7 @@ def _ranges(card: Scorecard) -> Iterator[Problem]:
                 continue
             if key.startswith("n_"):
                 if figure.value != int(figure.value) or not 0 <= figure.value <= figure.n_generations:
-                    yield Problem(where, f"{figure.value:g} is not a possible count out of {figure.n_generations}")
+                    yield Problem(where, f"{figure.value:g} is not a possible count out of {figure.n_generations:,}")
             elif fractions and not 0 <= figure.value <= 1:
                 yield Problem(where, f"{figure.value} is not a fraction in 0..1")
             if figure.n_prompts > figure.n_generations:
@@ -319,7 +321,7 @@ def differences(
             f"{counted(told.n_prompts, 'prompt')} and {counted(told.n_generations, 'generation')}, but the numbers "
             f"computed from {by} are"
         )
-        yield Problem(where, f"the scorecard reports {what} {found.n_prompts} and {found.n_generations}")
+        yield Problem(where, f"the scorecard reports {what} {found.n_prompts:,} and {found.n_generations:,}")
     if not _alike(told.value, value, tolerance):
         yield Problem(where, f"the scorecard reports {told.value}, but the value computed from {by} is {value}")
     if found.interval is not None and value is not None:

@@ -117,7 +117,7 @@ def compared(
         rest = card.generations.where([key not in other.keys for key in card.generations.keys])
         found, notes = list[Problem](), list(_without(card, rest)) if len(rest) else []
         if len(rest):
-            n = f"{len(rest)} of the {len(card.generations)} lines have the images that were scored"
+            n = f"{len(rest):,} of the {len(card.generations):,} lines have the images that were scored"
             try:
                 again = lines_again(evaluation_of(card, changed, only=rest.keys), images, original_images, advance)
                 found = list(lines_unlike(rest, again[0]))
