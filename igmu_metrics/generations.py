@@ -33,7 +33,7 @@ from igmu_data.errors import (
 from igmu_data.files import beside
 from igmu_data.numerals import rounding
 from igmu_data.schema import ASIDE
-from igmu_metrics.contract import CROSS, FloatArray, Setting
+from igmu_metrics.contract import CROSS, Setting
 
 Kind = Literal["text", "whole", "flag", "number", "vector", "object"]
 Array = npt.NDArray[Any]
@@ -419,18 +419,20 @@ def _array(name: str, values: Any) -> Array:
     if kind == "text":
         return texts(given)
     if kind == "object":
-        out = np.empty(len(given), dtype=object)
-        out[:] = given
-        return out
+        return np.fromiter(given, object, len(given))
     if kind == "vector":
-        return np.asarray(given, dtype=np.float64)
+        return _as_kind(name, kind, np.asarray(given, dtype=np.float64))
     mask = [v is None or v is np.ma.masked for v in given]
     filled: list[Any] = [0 if m else v for v, m in zip(given, mask, strict=True)]
     # Whole numbers are kept as objects until `_whole` checks them, since numpy would convert large ones to floats.
-    return _as_kind(name, kind, np.ma.MaskedArray(np.asarray(filled, object if kind == "whole" else None), mask=mask))
+    data = np.fromiter(filled, object, len(filled)) if kind == "whole" else np.asarray(filled)
+    return _as_kind(name, kind, np.ma.MaskedArray(data, mask=mask) if data.ndim == 1 else data)
 
 
 def _as_kind(name: str, kind: Kind, values: Array) -> Array:
+    if values.ndim != (2 if kind == "vector" else 1) or np.iscomplexobj(values):
+        told = f"the shape {values.shape} and the type {values.dtype}"
+        raise InputError(f"{name} has {told}; pass one {'vector' if kind == 'vector' else 'value'} for each row.")
     if kind in ("flag", "number"):
         data, hidden = np.ma.getdata(values), np.ma.getmaskarray(values)
         if kind == "number":
@@ -452,8 +454,7 @@ def _whole(name: str, values: Array) -> Array:
     """Whole numbers as 64-bit integers; larger ones are refused, since they would become other seeds."""
     if values.dtype.kind == "i":
         return values.astype(np.int64)
-    given: list[Any] = values.tolist()
-    for at, value in enumerate(given):
+    for at, value in enumerate(given := values.tolist()):
         if not isinstance(value, int | np.integer) or not -(2**63) <= value < 2**63:
             shown = f"{value!r:.40}{'…' * (len(repr(value)) > 40)}"
             raise OutOfRangeError(f"{name}[{at}] is {shown}; it must be a whole number that fits in 64 bits.")
@@ -492,8 +493,7 @@ def _numpy(name: str, values: Any) -> Any:
     import pyarrow as pa
 
     if pa.types.is_fixed_size_list(values.type):
-        flat: FloatArray = np.asarray(values.flatten()).astype(np.float64)
-        return flat.reshape(len(values), values.type.list_size)
+        return np.asarray(values.flatten(), np.float64).reshape(len(values), values.type.list_size)
     known = column(name)
     if known is not None and known.kind == "object":
         return [None if v is None else Path(v) for v in values.to_pylist()]

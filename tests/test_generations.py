@@ -150,6 +150,14 @@ def test_pairs_or_a_name_for_what_is_missing(tmp_path: Path) -> None:
         ("probability", [1, "a"]),
         ("of_a_plugin", [1.0, "a"]),
         ("features", [[1.0], [1.0, 2.0]]),
+        ("features", [1.0, 2.0]),
+        ("features", np.zeros((2, 2, 2))),
+        *(
+            (name, values)
+            for name in ("seed", "present", "probability", "width")
+            for values in ([[], []], [[1], [2]], [(1, 0), (0, 1)], np.zeros((2, 0)), np.zeros((2, 3)), [1 + 2j, 0])
+        ),
+        ("id", np.zeros((2, 3))),
     ],
 )
 def test_values_of_another_kind_are_refused(name: str, values: Any) -> None:
