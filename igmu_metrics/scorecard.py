@@ -36,7 +36,7 @@ from pydantic import (
 
 from igmu_data import __version__
 from igmu_data.configs import GENERAL
-from igmu_data.errors import EmptyInputError, IgmuError, MetadataError, OutputError, VerificationError
+from igmu_data.errors import IgmuError, MetadataError, OutputError, VerificationError
 from igmu_data.files import beside
 from igmu_data.media import shell, unnameable
 from igmu_data.schema import Row
@@ -405,30 +405,6 @@ def replaces(card: Scorecard, path: Path) -> str:
         if changed := sorted(differing.keys() - {"igmu", "v", "rows", "k", "images", "generated"}):
             return f"it is a scorecard with a different {changed[0]}, {differing[changed[0]][1]!r}"
     return ""
-
-
-def card_files(paths: Sequence[Path]) -> list[Path]:
-    """The files of cards: a folder means the `*.json` directly in it, by name; a run's folder means its cards.
-
-    A file that is named twice, such as by itself and by its folder, is there once.
-
-    Raises:
-        EmptyInputError: a folder has no cards.
-    """
-    files: dict[Path, Path] = {}
-    for path in paths:
-        run = (path / PLAN).is_file()
-        inside = sorted((path / CARDS if run else path).glob("*.json")) if path.is_dir() else [path]
-        if run and not inside:
-            again = shell(["igmu", "run", path / PLAN, "--out", path])
-            raise EmptyInputError(f"{path}: this run has no scorecards yet. To continue it, run: {again}")
-        if not inside:
-            raise EmptyInputError(
-                f"{path} contains no scorecards. To write them, run: igmu score … {shell(['--out', path])}"
-            )
-        for file in inside:
-            files.setdefault(file.resolve(), file)
-    return list(files.values())
 
 
 # Fields of schema 2 with other names. `concept` was the concept for which the image was judged, `family` the attack's.

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from igmu_data.errors import BudgetError, EmptyInputError, IncomparableError, InputError
 from igmu_metrics.cli import app
 from igmu_metrics.report.terminal import scores
-from igmu_metrics.scorecard import Figure, Scorecard, card_files, write
+from igmu_metrics.scorecard import Figure, Scorecard, write
+from igmu_metrics.verdict.places import card_files
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import export, paper
 from igmu_metrics.verdict.criteria import Criterion, Outcome, check, figures, full_name, overall, parsed

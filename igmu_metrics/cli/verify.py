@@ -76,7 +76,7 @@ def verify(
     from igmu_metrics.cli._card_answers import Verified
     from igmu_metrics.running import belonging
     from igmu_metrics.running.run import concepts_of, run_of
-    from igmu_metrics.scorecard import card_files
+    from igmu_metrics.verdict.places import card_files
 
     if schema:
         import json
