@@ -406,9 +406,8 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
     for at, job in enumerate(jobs):
 
         def score(model: str, keys: frozenset[Key], look: Looks, job: Job = job) -> Scorecard:
-            sequential.record(job.folders[model], look, keys)
-            if job.recorded is None:
-                sequential.record(job.folders[ORIGINAL], look)
+            for name in (model, *([] if job.recorded is not None else [ORIGINAL])):
+                sequential.record(job.folders[name], look, keys if name == model else ())
             with bars() as advance:
                 return next(_scored(job, plan, [model], keys, device, advance, look))
 
