@@ -435,7 +435,7 @@ def converted(data: Any) -> Any:
 
 def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, model: str, original: str) -> Provenance:
     """The provenance of a new card."""
-    given = {name: _public(name, value) for name, value in options.items() if value is not None}
+    given = {name: public(name, value) for name, value in options.items() if value is not None}
     folders = {"original": original, "unlearned": model}
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
     words += [w for path in registry.files() for w in ("--plugin", path.name)]
@@ -457,7 +457,7 @@ def inputs_sha256(lines: Generations) -> str:
     return digest.hexdigest()
 
 
-def _public(name: str, value: Setting) -> Setting:
+def public(name: str, value: Setting) -> Setting:
     """An option without the user's folders: `labels:/me/x.csv` becomes `labels:x.csv`, the packaged bench `sandbox`."""
     if not isinstance(value, str) or name == "prompt":
         return value

@@ -114,7 +114,7 @@ def out(made: Path, tmp_path: Path) -> Path:
 
 def found(out: Path, name: str = "esd") -> list[str]:
     path, card = card_of(out, name), read(card_of(out, name))
-    return [str(problem) for problem in belonging.problems(path, card, belonging.asked(path, card))]
+    return [str(problem) for problem in belonging.compared(path, card).problems]
 
 
 def verify(out: Path) -> Result:
@@ -196,9 +196,7 @@ def test_an_honest_run(out: Path) -> None:
     assert said(result).count("scoring the images again gave the same lines") == 2
     assert "the names of the models were compared only with the files of the run" in said(result)
     card = Path(shutil.copy(card_of(out, "esd"), out / "gold.json"))
-    assert belonging.problems(card, read(card), belonging.asked(card, read(card))) == [], (
-        "a card elsewhere says nothing of a run"
-    )
+    assert belonging.compared(card, read(card)) == ([], None), "a card elsewhere says nothing of a run"
     assert found(card_of(out, "esd").rename(out / "cards" / "final.json").parent.parent, "gold") == []
 
 
@@ -272,7 +270,9 @@ def test_missing_cards_and_common_images_are_noted(out: Path) -> None:
     replaced("run.yaml", "  esd: sandbox:esd/church\n", "")(out)
     shutil.rmtree(images(out, "esd"))
     assert "there is no scorecard of 'esd' on sandbox.church" in said(verify(out)), "models.json has it"
-    (out / "cards" / "garbage.json").write_text("{}")
+    (out / "cards" / "other.json").write_text("{}")
+    assert "there is no scorecard" in said(verify(out))
+    (out / "cards" / "garbage.json").write_text("{")
     assert "there is no scorecard" not in said(verify(out)), "it may be the one that cannot be read"
 
 
