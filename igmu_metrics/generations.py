@@ -261,7 +261,7 @@ class Generations:
         return table.with_facts(**{MISSING: None}), reasons
 
     def lacking(self, partner: Generations) -> list[Key]:
-        """What a partner has and was asked of this model too (all of it without the fact `MISSING`), or what is lost."""
+        """What a partner has and was asked of this model too (all without the fact `MISSING`), and what is lost."""
         theirs = set(partner.keys).difference(self.keys)
         asked = json.loads(str(self.facts[MISSING])) if MISSING in self.facts else [(*key, True) for key in theirs]
         return sorted((row, seed) for row, seed, failed in asked if (row, seed) in theirs or not failed)

@@ -15,10 +15,10 @@ from igmu_data.errors import BudgetError, EmptyInputError, IncomparableError, In
 from igmu_metrics.cli import app
 from igmu_metrics.report.terminal import scores
 from igmu_metrics.scorecard import Figure, Scorecard, write
-from igmu_metrics.verdict.places import card_files
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import export, paper
 from igmu_metrics.verdict.criteria import Criterion, Outcome, check, figures, full_name, overall, parsed
+from igmu_metrics.verdict.places import card_files
 from igmu_metrics.verdict.verify import read_all
 
 NAME = "forget_score/forgetting"

@@ -45,4 +45,6 @@ def marked(table: Generations, folder: Path, only: Collection[Key] | None = None
 def not_asked(table: Generations, original: Generations) -> list[str]:
     """A note about the original's images that are left out because they were never asked of the model."""
     alone = set(original.keys).difference(table.keys, table.lacking(original))
-    return [f"{LEFT_OUT}{len(alone)} of the original's {len(original)} images, never asked of this model"] if alone else []
+    return (
+        [f"{LEFT_OUT}{len(alone)} of the original's {len(original)} images, never asked of this model"] if alone else []
+    )

@@ -292,9 +292,9 @@ def _prompts(card: Scorecard, run: _Asked, there: Set[Key]) -> Iterator[Problem]
         yield Problem("generations", f"{what} (according to protocol, seeds_per_row{until} in {PLAN})")
     if lost := sorted(run.keys - mine - there):
         row, seed = lost[0]
-        n = f"{len(lost)} of the run's {counted(len(run.keys), 'image')} were left out, such as row {row!r}, seed {seed}"
+        n = f"{len(lost)} of the run's {counted(len(run.keys), 'image')} were left out"
         why = f"neither {METADATA} nor {FAILED} lists them. If the run was interrupted, continue it"
-        yield Problem("generations", f"{n}: {why}")
+        yield Problem("generations", f"{n}, such as row {row!r}, seed {seed}: {why}")
     if run.look is not None and (check := Looks.of(card)) is not None and check.look != run.look:
         what = f"the scorecard was made at check {check}, but it has images only of the checks up to {run.look}"
         yield Problem("looks", what)
