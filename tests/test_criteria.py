@@ -302,9 +302,7 @@ def test_a_runs_folder_stands_for_its_cards(place: Path, tmp_path: Path) -> None
 def test_only_files_with_the_content_of_a_card_are_cards(place: Path, tmp_path: Path) -> None:
     for name, text in (("models", '{"sandbox.church": {}}'), ("igmu-looks", '{"taken": "1/11"}'), ("list", "[1]")):
         (tmp_path / f"{name}.json").write_text(text)
-    with pytest.raises(
-        EmptyInputError, match=r"no scorecards, only other JSON files \(igmu-looks.json, list"
-    ):
+    with pytest.raises(EmptyInputError, match=r"no scorecards, only other JSON files \(igmu-looks.json, list"):
         card_files([tmp_path])
     shutil.copy(place / "cards" / "esd.json", tmp_path / "models.json.json")
     (tmp_path / "damaged.json").write_text("{")

@@ -152,24 +152,24 @@ def taken(given: str | None, found: Looks | None, original: Looks | None, *, par
             records are from different plans.
         OutOfRangeError: a check outside the plan.
     """
-    asked, own, source = Looks.given(given), found, SOURCE
-    if own is None:  # the original continued as long as any model did
-        own, source, part = original, OF_ORIGINAL, True
+    chosen, own = Looks.given(given), found or original
     if found is not None and original is not None and found.planned != original.planned:
         own = max(found, original, key=lambda look: look.planned)
-        if asked is None:
+        if chosen is None:
             raise InputError(
                 f"{SOURCE} contains check {found}, but {OF_ORIGINAL} contains check {original}, so the images are from "
                 f"runs with different plans. Use the original's images of the same run, or use 'igmu score --looks "
                 f"{own}'."
             )
     if own is None:
-        return asked
-    if asked is None:
+        return chosen
+    source = OF_ORIGINAL if own is original else SOURCE
+    if chosen is None:
         return replace(own, source=source)
-    alike = asked.planned == own.planned and (not asked.rule or not own.rule or asked.rule == own.rule)
-    if alike and (asked.look <= own.look if part else asked.look == own.look):
-        return asked
+    alike = chosen.planned == own.planned and (not chosen.rule or not own.rule or chosen.rule == own.rule)
+    earlier = part or found is None  # the original continued as long as any model did
+    if alike and (chosen.look == own.look or (earlier and chosen.look < own.look)):
+        return chosen
     raise InputError(
         f"looks is {given!r}, but the images are those of check {own} ({source}), so intervals and notes would be "
         f"wrong. Leave looks out, or set it to {own}. If the file is that of other images, restore the file of these."
