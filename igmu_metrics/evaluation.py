@@ -34,6 +34,7 @@ from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
 from igmu_metrics.images.notes import generated, images_differ, notes, require_pairs, require_recorded
+from igmu_metrics.images.requested import marked, not_asked
 from igmu_metrics.images.sequential import of_table, taken
 from igmu_metrics.metrics._contract import UNSCORED, columns, failure, left_out, parts, role_of
 from igmu_metrics.metrics._rewards import rewarded
@@ -152,11 +153,11 @@ class Evaluation(Settings):
         first = reference.beside(first, others, rows)
         for other in others:
             require_pairs(other, first, skip=self.on_error == "skip")
-            taken(self.looks, of_table(other), of_table(first))  # checked before images are read
+            taken(self.looks, of_table(other), of_table(first), part=self.only is not None)  # before images are read
         return [first, *others]
 
     def _found(self, folder: Path, rows: Mapping[str, Row], target: str) -> Generations:
-        listed = find(folder, self.layout, rows, prompt=self.prompt)
+        listed = marked(find(folder, self.layout, rows, prompt=self.prompt), folder, self.only)
         switches = {"include_none": self.include_none, "include_target_styled": self.include_target_styled}
         table = asked(benchmarks.of_target(listed, self.layout, target, **switches), target)
         return table if self.only is None else table.where([key in self.only for key in table.keys])
@@ -179,9 +180,7 @@ class Evaluation(Settings):
 
     def rows(self) -> dict[str, Row]:
         """The corpus rows by id; empty for layouts without rows."""
-        if self.layout != "metadata":
-            return {}
-        return bench_rows(self.config, bench=self.bench, revision=self.revision)
+        return bench_rows(self.config, bench=self.bench, revision=self.revision) if self.layout == "metadata" else {}
 
     @contextmanager
     def opened(self, also: Sequence[Evaluation] = ()) -> Iterator[Instruments]:
@@ -328,7 +327,7 @@ class Evaluation(Settings):
         """
         model, original = names
         table, failures = both(before, after, tools, skip=self.on_error == "skip")
-        rows, look = self.rows(), taken(self.looks, of_table(after), of_table(before))
+        rows, look = self.rows(), taken(self.looks, of_table(after), of_table(before), part=self.only is not None)
         signed: Mapping[str, Setting] = {
             "model": model,
             "original": original,
@@ -357,6 +356,7 @@ class Evaluation(Settings):
             options=given,
             notes=[
                 *(f"{UNSCORED}{why}" for why in unscored.values()),
+                *not_asked(after, before),
                 *notes(table),
                 *of_detector(table, tools),
                 *(unasked(tools.detector) if self.config == GENERAL else []),

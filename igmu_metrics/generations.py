@@ -44,6 +44,7 @@ UNCLEAR: Final = "unclear"
 BLANK: Final = "blank"
 FAILED: Final = "failed: "
 SHA256: Final = "^[0-9a-f]{64}$"
+MISSING: Final = "missing"  # fact: the images that were asked of the model and are not there (`Generations.lacking`)
 _FACTS: Final = b"igmu"
 
 
@@ -217,11 +218,6 @@ class Generations:
                 good &= ~np.char.startswith(self[name], FAILED)
         return good
 
-    def failures(self) -> list[str]:
-        """The reason for each failed generation, in the order of the rows."""
-        failed = np.char.startswith(self["status"], FAILED)
-        return [status.removeprefix(FAILED) for status in self["status"][failed].tolist()]
-
     def paired(self, original: Generations, *, skip: bool = False) -> tuple[Generations, list[str]]:
         """Both models in one table, in the order of the original's rows.
 
@@ -242,12 +238,13 @@ class Generations:
                 raise DuplicateIdError(f"row {row!r} with seed {seed} appears twice. Keep each generation only once.")
         mine, theirs = ({key: at for at, key in enumerate(table.keys)} for table in (self, original))
         reasons = []
-        for one, other, table, name in ((theirs, mine, original, "unlearned"), (mine, theirs, self, "original")):
-            missing = sorted(one.keys() - other.keys())
+        both = (original, theirs, mine, "unlearned", self), (self, mine, theirs, "original", original)
+        for table, one, other, name, incomplete in both:
+            missing = incomplete.lacking(table)
             reasons += [f"row {row!r}, seed {seed}: no image of the {name} model" for row, seed in missing]
             if missing and not skip:
                 row, seed = missing[0]
-                partner = table["path"][one[missing[0]]] if "path" in table else "an image"
+                partner = table["path"][one[row, seed]] if (row, seed) in one and "path" in table else "the pair"
                 seeds, own = ([s for of, s in sorted(keys) if of == row] for keys in (other, one))
                 told = f" ({why})" if (why := rounding(seeds, own)) else ""
                 has = f"Its images of this row have seeds {', '.join(map(str, seeds[:5]))}{told}. Use the same for both"
@@ -259,12 +256,15 @@ class Generations:
                 )
         common = [key for key in theirs if key in mine]
         before = original.where([theirs[key] for key in common])
-        others = {
-            name + ORIGINAL: values
-            for name, values in before.columns.items()
-            if (known := column(name)) is None or known.both
-        }
-        return self.where([mine[key] for key in common]).with_columns(**others), reasons
+        others = {n + ORIGINAL: v for n, v in before.columns.items() if (known := column(n)) is None or known.both}
+        table = self.where([mine[key] for key in common]).with_columns(**others)
+        return table.with_facts(**{MISSING: None}), reasons
+
+    def lacking(self, partner: Generations) -> list[Key]:
+        """What a partner has and was asked of this model too (all without the fact `MISSING`), and what is lost."""
+        theirs = set(partner.keys).difference(self.keys)
+        asked = json.loads(str(self.facts[MISSING])) if MISSING in self.facts else [(*key, True) for key in theirs]
+        return sorted((row, seed) for row, seed, failed in asked if (row, seed) in theirs or not failed)
 
     def records(self, *names: str) -> Iterator[dict[str, Any]]:
         """Rows as dictionaries of plain Python values, with None for missing values.

@@ -36,7 +36,7 @@ from pydantic import (
 
 from igmu_data import __version__
 from igmu_data.configs import GENERAL
-from igmu_data.errors import EmptyInputError, IgmuError, MetadataError, OutputError, VerificationError
+from igmu_data.errors import IgmuError, MetadataError, OutputError, VerificationError
 from igmu_data.files import beside
 from igmu_data.media import shell, unnameable
 from igmu_data.schema import Row
@@ -407,30 +407,6 @@ def replaces(card: Scorecard, path: Path) -> str:
     return ""
 
 
-def card_files(paths: Sequence[Path]) -> list[Path]:
-    """The files of cards: a folder means the `*.json` directly in it, by name; a run's folder means its cards.
-
-    A file that is named twice, such as by itself and by its folder, is there once.
-
-    Raises:
-        EmptyInputError: a folder has no cards.
-    """
-    files: dict[Path, Path] = {}
-    for path in paths:
-        run = (path / PLAN).is_file()
-        inside = sorted((path / CARDS if run else path).glob("*.json")) if path.is_dir() else [path]
-        if run and not inside:
-            again = shell(["igmu", "run", path / PLAN, "--out", path])
-            raise EmptyInputError(f"{path}: this run has no scorecards yet. To continue it, run: {again}")
-        if not inside:
-            raise EmptyInputError(
-                f"{path} contains no scorecards. To write them, run: igmu score … {shell(['--out', path])}"
-            )
-        for file in inside:
-            files.setdefault(file.resolve(), file)
-    return list(files.values())
-
-
 # Fields of schema 2 with other names. `concept` was the concept for which the image was judged, `family` the attack's.
 _SCHEMA_2: Final = {
     "concept": "own_concept",
@@ -459,7 +435,7 @@ def converted(data: Any) -> Any:
 
 def _provenance(options: Mapping[str, Setting | None], lines: Generations, *, model: str, original: str) -> Provenance:
     """The provenance of a new card."""
-    given = {name: _public(name, value) for name, value in options.items() if value is not None}
+    given = {name: public(name, value) for name, value in options.items() if value is not None}
     folders = {"original": original, "unlearned": model}
     words = [w for name, value in (folders | given).items() for w in (f"--{name.replace('_', '-')}", str(value))]
     words += [w for path in registry.files() for w in ("--plugin", path.name)]
@@ -481,7 +457,7 @@ def inputs_sha256(lines: Generations) -> str:
     return digest.hexdigest()
 
 
-def _public(name: str, value: Setting) -> Setting:
+def public(name: str, value: Setting) -> Setting:
     """An option without the user's folders: `labels:/me/x.csv` becomes `labels:x.csv`, the packaged bench `sandbox`."""
     if not isinstance(value, str) or name == "prompt":
         return value

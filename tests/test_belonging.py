@@ -23,9 +23,12 @@ from igmu_metrics.cli import app
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.images.generate import Request, file_of, requests_for
 from igmu_metrics.images.layouts import Model
+from igmu_metrics.images.sequential import record
 from igmu_metrics.running import belonging
+from igmu_metrics.running.looking import first_look
 from igmu_metrics.running.plan import Generation, Plan, written
 from igmu_metrics.scorecard import Scorecard, read, write
+from igmu_metrics.statistics.looks import Looks
 
 CONFIG = "sandbox.church"
 NAMES = ("esd", "gold")
@@ -114,7 +117,7 @@ def out(made: Path, tmp_path: Path) -> Path:
 
 def found(out: Path, name: str = "esd") -> list[str]:
     path, card = card_of(out, name), read(card_of(out, name))
-    return [str(problem) for problem in belonging.problems(path, card, belonging.asked(path, card))]
+    return [str(problem) for problem in belonging.compared(path, card).problems]
 
 
 def verify(out: Path) -> Result:
@@ -196,9 +199,7 @@ def test_an_honest_run(out: Path) -> None:
     assert said(result).count("scoring the images again gave the same lines") == 2
     assert "the names of the models were compared only with the files of the run" in said(result)
     card = Path(shutil.copy(card_of(out, "esd"), out / "gold.json"))
-    assert belonging.problems(card, read(card), belonging.asked(card, read(card))) == [], (
-        "a card elsewhere says nothing of a run"
-    )
+    assert belonging.compared(card, read(card)) == ([], None), "a card elsewhere says nothing of a run"
     assert found(card_of(out, "esd").rename(out / "cards" / "final.json").parent.parent, "gold") == []
 
 
@@ -272,7 +273,9 @@ def test_missing_cards_and_common_images_are_noted(out: Path) -> None:
     replaced("run.yaml", "  esd: sandbox:esd/church\n", "")(out)
     shutil.rmtree(images(out, "esd"))
     assert "there is no scorecard of 'esd' on sandbox.church" in said(verify(out)), "models.json has it"
-    (out / "cards" / "garbage.json").write_text("{}")
+    (out / "cards" / "other.json").write_text("{}")
+    assert "there is no scorecard" in said(verify(out))
+    (out / "cards" / "garbage.json").write_text("{")
     assert "there is no scorecard" not in said(verify(out)), "it may be the one that cannot be read"
 
 
@@ -346,3 +349,101 @@ def test_the_limit_of_images_says_which_rounds_a_card_has(out: Path, most: int, 
 def test_a_card_of_another_config_in_the_folder_of_a_run_with_a_limit(out: Path) -> None:
     replaced("run.yaml", f"- {CONFIG}", "- sandbox.van-gogh\nmax_images: 162")(out)
     assert any("but run.yaml lists sandbox.van-gogh" in problem for problem in found(out))
+
+
+@pytest.fixture
+def looked(out: Path) -> Path:
+    """The folder of a run with interim checks that stopped at the first."""
+    replaced("run.yaml", "seeds_per_row: 2", "seeds_per_row: 2\nuntil: decided")(out)
+    for name in NAMES:
+        scored(out, name, looks="1/11:decided", only=first_check())
+    return out
+
+
+def first_check(split: str = "") -> frozenset[tuple[str, int]]:
+    """What a run asks of a model at its first check."""
+    rows = [row for row in bench_rows(CONFIG).values() if row.round == 1]
+    chosen = first_look(rows, requests_for(rows, seeds_per_row=2))
+    return frozenset(r.key for r in chosen if split in ("", {row.id: row for row in rows}[r.row_id].split))
+
+
+def test_an_honest_run_with_interim_checks(looked: Path) -> None:
+    assert [found(looked, name) for name in NAMES] == [[], []]
+    result = verify(looked)
+    assert result.exit_code == 0, said(result)
+    assert said(result).count("scoring the images again gave the same lines") == 2
+
+
+def test_a_run_that_stops_earlier_than_one_before_it_in_its_folder(looked: Path) -> None:
+    """The folder and its record have images of later checks; verify took all of them for those of the card."""
+    for name in REVISIONS:
+        keys = [(line["id"], line["seed"]) for line in records(looked, name)]
+        record(images(looked, name), Looks(11, 11, "decided"), keys if name != "original" else ())
+    result = verify(looked)
+    assert result.exit_code == 0, said(result)
+
+
+def test_a_model_may_have_stopped_for_each_split_at_another_check(looked: Path) -> None:
+    rest = first_check() - first_check("adversarial")
+    scored(looked, "esd", looks="1/11:decided", only=rest)
+    assert found(looked) == []
+
+
+def test_a_part_of_a_check_cannot_be_left_out(looked: Path) -> None:
+    """Whoever chose among the images of a check could have chosen those that suit."""
+    chosen = sorted(first_check())[2:]
+    for name in REVISIONS:
+        lines = [line for line in records(looked, name) if (line["id"], line["seed"]) in chosen]
+        for line in records(looked, name):
+            if line not in lines:
+                (images(looked, name) / line["file_name"]).unlink()
+        listed(looked, name, lines)
+    scored(looked, "esd", looks="1/11:decided")
+    assert any("2 of the run's" in problem and "were left out, such as row" in problem for problem in found(looked))
+
+
+def test_a_check_whose_images_all_failed_was_asked(looked: Path) -> None:
+    lines = [line for line in records(looked, "esd") if (line["id"], line["seed"]) in first_check("adversarial")]
+    rest = [line for line in records(looked, "esd") if line not in lines]
+    for line in lines:
+        (images(looked, "esd") / line["file_name"]).unlink()
+    listed(looked, "esd", rest)
+    failed = images(looked, "esd") / "failed.jsonl"
+    failed.write_text("".join(json.dumps(line | {"reason": "black"}) + "\n" for line in lines))
+    scored(looked, "esd", looks="1/11:decided", only=first_check() - first_check("adversarial"))
+    path = card_of(looked, "esd")
+    assert belonging.compared(path, read(path)) == ([], first_check())
+
+
+@pytest.mark.parametrize(
+    ("look", "says"),
+    [
+        ("2/11:decided", "made at check 2/11:decided, but it has images only of the checks up to 1"),
+        ("1/12:decided", "after 12 planned checks (decided), but according to run.yaml the run has 11"),
+        ("1/11:graded", "after 11 planned checks (graded), but according to run.yaml the run has 11"),
+    ],
+)
+def test_a_check_that_the_images_contradict(looked: Path, look: str, says: str) -> None:
+    scored(looked, "esd", looks=look, only=first_check())
+    assert any(says in problem for problem in found(looked)), found(looked)
+
+
+def test_seeds_of_a_later_check_are_not_those_of_the_first(looked: Path) -> None:
+    scored(looked, "esd", looks="1/11:decided")
+    assert any("of this scorecard, such as row" in problem for problem in found(looked)), found(looked)
+
+
+def test_a_limit_below_the_first_round_is_a_problem(out: Path) -> None:
+    """The comparison of prompts was left out without a word."""
+    replaced("run.yaml", "seeds_per_row: 2", "seeds_per_row: 2\nmax_images: 5")(out)
+    assert any("max_images is 5, but one round alone requires 162 images" in problem for problem in found(out))
+
+
+def test_a_detector_of_another_owner_is_another_detector(out: Path) -> None:
+    replaced("run.yaml", "labels:/elsewhere/labels.csv", "hf_classifier:owner/church")(out)
+    path = card_of(out, "esd")
+    card = read(path)
+    assert card.provenance is not None
+    options = {**card.provenance.options, "detector": "hf_classifier:other/church"}
+    write(card.model_copy(update={"provenance": card.provenance.model_copy(update={"options": options})}), path)
+    assert any("'hf_classifier:other/church', but 'hf_classifier:owner/church'" in p for p in found(out)), found(out)

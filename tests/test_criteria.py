@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from igmu_data.errors import BudgetError, EmptyInputError, IncomparableError, InputError
 from igmu_metrics.cli import app
 from igmu_metrics.report.terminal import scores
-from igmu_metrics.scorecard import Figure, Scorecard, card_files, write
+from igmu_metrics.scorecard import Figure, Scorecard, write
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import export, paper
 from igmu_metrics.verdict.criteria import Criterion, Outcome, check, figures, full_name, overall, parsed
+from igmu_metrics.verdict.places import card_files
 from igmu_metrics.verdict.verify import read_all
 
 NAME = "forget_score/forgetting"
@@ -296,6 +297,32 @@ def test_a_runs_folder_stands_for_its_cards(place: Path, tmp_path: Path) -> None
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "board.html")])
     assert done.exit_code == 0, (done.output, done.exception)
     assert "4 scorecards" in done.output
+
+
+def test_only_files_with_the_content_of_a_card_are_cards(place: Path, tmp_path: Path) -> None:
+    for name, text in (("models", '{"sandbox.church": {}}'), ("igmu-looks", '{"taken": "1/11"}'), ("list", "[1]")):
+        (tmp_path / f"{name}.json").write_text(text)
+    with pytest.raises(EmptyInputError, match=r"no scorecards, only other JSON files \(igmu-looks.json, list"):
+        card_files([tmp_path])
+    shutil.copy(place / "cards" / "esd.json", tmp_path / "models.json.json")
+    (tmp_path / "damaged.json").write_text("{")
+    (tmp_path / "partial.json").write_text('{"scores": {}}')
+    names = ["damaged.json", "models.json.json", "partial.json"]
+    assert [path.name for path in card_files([tmp_path])] == names, "a damaged card is refused, not ignored"
+    assert card_files([tmp_path / "list.json"]) == [tmp_path / "list.json"], "a file that is named is not chosen"
+
+
+def test_a_folder_above_those_of_cards_names_them(place: Path, tmp_path: Path) -> None:
+    for name in ("church/cards", "run 1/cards", "a/b/c/d"):
+        shutil.copytree(place / "cards", tmp_path / name)
+    (tmp_path / "run 1" / "run.yaml").write_text("")
+    with pytest.raises(EmptyInputError) as found:
+        card_files([tmp_path])
+    folders = f"{tmp_path / 'church' / 'cards'} '{tmp_path / 'run 1'}'"
+    assert str(found.value) == (
+        f"{tmp_path} itself contains no scorecards, but folders below it do. Specify the folders whose scorecards you "
+        f"mean: {folders}"
+    )
 
 
 def test_cards_by_two_clips_are_compared_but_not_ranked(

@@ -37,7 +37,7 @@ from igmu_metrics.images.generate import Request, requests_for
 from igmu_metrics.report.folders import sections
 from igmu_metrics.report.verdict import ASKED
 from igmu_metrics.running import looking, run
-from igmu_metrics.running.looking import CHECKS, first_look, hopeless, looked, pays, questions, settled
+from igmu_metrics.running.looking import CHECKS, asked_until, first_look, hopeless, looked, pays, questions, settled
 from igmu_metrics.running.plan import Plan, checked, differences, written
 from igmu_metrics.running.run import prepare, require_alike
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry, write
@@ -266,6 +266,8 @@ class Fake:
 
     def score(self, model: str, keys: frozenset[Key], look: Looks) -> Scorecard:
         assert keys <= {r.key for r in self.generated["original"]}
+        found = asked_until(look.look, self.rows.values(), requests_for(self.rows.values()), keys, set())
+        assert found == (look.look, keys), "igmu verify finds what was asked from the images"
         figures: dict[str, dict[str, Figure]] = {}
         for split, (score, name) in ASKED.items():
             ends = self.script[model][split][min(look.look, len(self.script[model][split])) - 1]

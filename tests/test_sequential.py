@@ -154,7 +154,7 @@ def test_scores_of_single_images_do_too(way: Callable[..., Score], plain: Path, 
     assert wider
     assert FILE in again.notes[-1]
     assert FILE not in given.notes[-1]
-    with pytest.raises(InputError, match="11 planned checks"):
+    with pytest.raises(InputError, match="those of check 10/11:decided"):
         way(checked, looks="1/1")
 
 
@@ -165,8 +165,12 @@ def test_a_copy_without_its_record_has_that_of_the_original(plain: Path, tmp_pat
         assert Looks.of(found) == LOOK, n
         assert found.notes[-1].endswith(f"read from {FILE} in the folder of the original's images.")
     assert Looks.signed(by_rows(drawn).signature.fields) == LOOK
-    with pytest.raises(InputError, match=r"11 planned checks .* the original's images"):
+    with pytest.raises(InputError, match=r"'1/1', but the images are those of check 10/11:decided .* the original's"):
         by_evaluation(drawn, tmp_path, looks="1/1")
+    # The original continued as long as any model did, so the model's check may be an earlier one.
+    assert Looks.of(by_evaluation(drawn, tmp_path, looks="3/11")) == Looks(3, 11)
+    with pytest.raises(InputError, match=r"looks is '11/11', but"):
+        by_evaluation(drawn, tmp_path, looks="11/11")
     record(drawn / "esd", Looks(4, 5))
     for way in (by_evaluation, by_rows):
         with pytest.raises(InputError, match=r"contains check 4/5, but .* original's images contains check 10/11:dec"):
@@ -189,13 +193,21 @@ def test_spaces_do_too(plain: Path, checked: Path) -> None:
     assert FILE in found["notes"]
 
 
-@pytest.mark.parametrize("looks", ["1/1", "5/10"])
-def test_fewer_looks_than_there_were_are_refused_with_the_option_to_give(looks: str, checked: Path) -> None:
+@pytest.mark.parametrize("looks", ["1/1", "5/10", "1/11", "11/11", "3/20", "10/11:graded"])
+def test_a_check_that_contradicts_the_record_is_refused_with_the_option_to_give(looks: str, checked: Path) -> None:
     found = CliRunner().invoke(app, [str(word) for word in command(checked, "--looks", looks)])
     assert isinstance(found.exception, InputError)
+    assert f"looks is {looks!r}, but the images are those of check 10/11:decided" in str(found.exception)
     assert "or set it to 10/11:decided" in str(found.exception)
-    more = CliRunner().invoke(app, [str(word) for word in command(checked, "--looks", "3/20")])
-    assert more.exit_code == 0
+    same = CliRunner().invoke(app, [str(word) for word in command(checked, "--looks", "10/11")])
+    assert same.exit_code == 0
+
+
+def test_images_of_an_earlier_check_may_be_chosen(checked: Path) -> None:
+    """A resumed run repeats its checks, while the record is that of its last one."""
+    keys = frozenset(listed(checked, "esd"))
+    evaluation = Evaluation(CONFIG, detector=labels(checked), looks="1/11:decided", only=keys)
+    assert Looks.of(next(evaluation.run(checked / "original", [checked / "esd"]))) == Looks(1, 11, "decided")
 
 
 def test_verify_makes_the_card_again_from_the_folder_and_misses_a_lost_record(checked: Path, tmp_path: Path) -> None:
@@ -207,8 +219,34 @@ def test_verify_makes_the_card_again_from_the_folder_and_misses_a_lost_record(ch
     (drawn / "esd" / FILE).unlink()
     found = CliRunner().invoke(app, [str(word) for word in words])
     told = " ".join(found.output.split())
-    assert "looks.taken: the signature contains '10/11:decided', but None was found. Restore igmu-looks.json" in told
+    assert f"looks: {drawn / 'esd' / FILE} is missing, although the scorecard was made with it" in told
+    assert "Restore the file." in told
     assert "use 'igmu score --looks 10/11'." in told
+    assert "1 problem." in str(found.exception), "one cause is one problem"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("10/11", "11/11", "the scorecard was made at check 10/11, but the images are those of check 11/11"),
+        ("10/11", "10/12", "the scorecard was made at check 10/11, but the images are those of check 10/12"),
+        (None, "10/11", "made as if there had been a single check, but the images are those of check 10/11"),
+    ],
+)
+def test_a_record_that_the_card_contradicts_is_one_problem(
+    before: str | None, after: str, says: str, plain: Path, tmp_path: Path
+) -> None:
+    drawn = shutil.copytree(plain, tmp_path / "drawn")
+    if before is not None:
+        (drawn / "esd" / FILE).write_text(json.dumps({"taken": before}))
+    igmu(*command(drawn, "--out", tmp_path / "card.json"))
+    (drawn / "esd" / FILE).write_text(json.dumps({"taken": after}))
+    found = verified(drawn, tmp_path / "card.json")
+    assert says in " ".join(found.output.split())
+    assert "68 of the 68 lines have the images that were scored; scoring these images again gave the same values" in (
+        " ".join(found.output.split())
+    )
+    assert "1 problem." in str(found.exception)
 
 
 def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,11 +256,12 @@ def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: 
     for folder in folders.values():
         folder.mkdir()
     told: list[list[str]] = []
+    keys = {1: frozenset({("a", 1)}), 4: frozenset({("a", 1), ("a", 2)}), 10: frozenset({("b", 1)})}
     job = SimpleNamespace(config="sandbox.church", rows=(), requests=(), pipelines={}, folders=folders, recorded=None)
 
     def looked(*_: Any, score: Callable[..., Any], **__: Any) -> tuple[list[Any], int, list[Any]]:
         for model, look in (("esd", Looks(1, 11, "decided")), ("esd", Looks(4, 11, "decided")), ("uce", LOOK)):
-            score(model, frozenset(), look)
+            score(model, keys[look.look], look)
         return [], 0, []
 
     def scored(*_: Any) -> Any:
@@ -238,18 +277,25 @@ def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: 
     # A resumed run repeats its looks, but the images are those of the last one.
     run._looked(plan, tmp_path, [job], None, run.Where())  # type: ignore[list-item]
     assert told[3] == [ten, four, ten]
+    assert [sequential.asked(folder) for folder in folders.values()] == [None, keys[4], keys[10]]
 
 
 def test_merged_images_keep_what_is_recorded_of_them(tmp_path: Path) -> None:
-    for name, seeds in (("a", (1, 2)), ("b", (3,))):
-        generate.draw(asked(*seeds), fake(Fake()), tmp_path / name)
-    record(tmp_path / "a", Looks(2, 11))
+    wanted = {name: asked(*seeds) for name, seeds in (("a", (1, 2)), ("b", (3,)))}
+    for name, some in wanted.items():
+        generate.draw(some, fake(Fake()), tmp_path / name)
+        record(tmp_path / name, Looks(2, 11), [r.key for r in some])
     igmu("merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "whole")
     assert recorded(tmp_path / "whole") == Looks(2, 11)
+    assert sequential.asked(tmp_path / "whole") == {r.key for some in wanted.values() for r in some}
     assert parts.join(tmp_path / "whole") == len(Folder.open(tmp_path / "whole", {}, {}).files) == 3
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"taken": 3}', '{"taken": "12/11"}', '{"taken": "one"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"taken": 3}', '{"taken": "12/11"}', '{"taken": "one"}', '{"taken": "1/2", "asked": []}',
+     '{"taken": "1/2", "asked": {"a": 3}}', '{"taken": "1/2", "asked": {"a": [true]}}'],
+)  # fmt: skip
 def test_a_damaged_record_is_named(text: str, plain: Path, tmp_path: Path) -> None:
     drawn = shutil.copytree(plain, tmp_path / "drawn")
     (drawn / "esd" / FILE).write_text(text)
@@ -272,3 +318,111 @@ def test_tables_of_shards_carry_it(checked: Path, tmp_path: Path) -> None:
     shards.look(evaluation, checked / "original", [checked / "esd"], (1, 1), tmp_path)
     (card,) = shards.merge(tmp_path)
     assert Looks.of(card) == LOOK
+
+
+UNASKED = 6
+
+
+@pytest.fixture
+def early(plain: Path, tmp_path: Path) -> Path:
+    """Images of a run that stopped earlier for ESD than for others: the original has images never asked of ESD."""
+    drawn = shutil.copytree(plain, tmp_path / "early")
+    lose(drawn, "esd", slice(-UNASKED, None))
+    record(drawn / "esd", LOOK, listed(drawn, "esd"))
+    record(drawn / "original", LOOK)
+    return drawn
+
+
+def lines_of(drawn: Path, model: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (drawn / model / "metadata.jsonl").read_text().splitlines()]
+
+
+def listed(drawn: Path, model: str) -> list[tuple[str, int]]:
+    return [(line["id"], line["seed"]) for line in lines_of(drawn, model)]
+
+
+def lose(drawn: Path, model: str, which: slice, reason: str = "") -> None:
+    """A model no longer has some images; with a reason, because generating them failed."""
+    lines = lines_of(drawn, model)
+    lost = lines[which]
+    for line in lost:
+        (drawn / model / line["file_name"]).unlink()
+        lines.remove(line)
+    (drawn / model / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if reason:
+        failed = "".join(json.dumps(line | {"reason": reason}) + "\n" for line in lost)
+        (drawn / model / "failed.jsonl").write_text(failed)
+
+
+def verified(drawn: Path, card: Path) -> Any:
+    words = ["verify", card, "--images", drawn / "esd", "--original-images", drawn / "original"]
+    return CliRunner().invoke(app, [str(word) for word in (*words, "--detector", labels(drawn))])
+
+
+@pytest.mark.parametrize(
+    ("way", "given"),
+    [
+        (by_evaluation, {}),
+        (by_evaluation, {"on_error": "skip"}),
+        (by_shards, {}),
+        (by_two_detectors, {"on_error": "skip"}),
+        (by_reference_table, {}),
+    ],
+)
+def test_images_that_were_never_asked_for_are_not_missing(
+    way: Callable[..., Scorecard], given: dict[str, str], early: Path, tmp_path: Path
+) -> None:
+    card = way(early, tmp_path, **given)
+    assert sorted(card.generations.keys) == sorted(listed(early, "esd"))
+    assert card.failures == ()
+    n = len(listed(early, "original"))
+    assert f"left out: {UNASKED} of the original's {n} images, never asked of this model" in card.notes
+
+
+def test_the_card_of_such_images_verifies_and_says_so(early: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [str(w) for w in command(early, "--out", tmp_path / "card.json")])
+    assert done.exit_code == 0, done.exception
+    assert f"left out: {UNASKED} of the original's" in done.stdout
+    assert verified(early, tmp_path / "card.json").exit_code == 0
+    lose(early, "original", slice(-1, None))  # what the original has for others does not matter
+    assert verified(early, tmp_path / "card.json").exit_code == 0
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_images_that_were_asked_for_and_are_missing_fail(both: bool, early: Path, tmp_path: Path) -> None:
+    """Whether or not the original has lost them too: somebody may have chosen."""
+    igmu(*command(early, "--out", tmp_path / "card.json"))
+    row, seed = sorted(listed(early, "esd")[:2])[0]
+    for model in ("esd", *(["original"] if both else [])):
+        lose(early, model, slice(0, 2))
+    with pytest.raises(MetadataError, match=f"no image for row '{row}', seed {seed}, .*2 images are missing in total"):
+        by_evaluation(early, tmp_path)
+    card = by_evaluation(early, tmp_path, on_error="skip")
+    assert len(card.failures) == 2
+    assert f"row {row!r}, seed {seed}: no image of the unlearned model" in card.failures
+    assert all(entry.n_failed == 2 for entry in card.scores.values())
+    assert "are missing" in verified(early, tmp_path / "card.json").output
+
+
+def test_images_that_failed_for_both_models_are_no_pair(early: Path, tmp_path: Path) -> None:
+    for model in ("esd", "original"):
+        lose(early, model, slice(0, 2), "black")
+    assert by_evaluation(early, tmp_path).failures == ()
+    lose(early, "original", slice(2, 4), "black")  # only one model's
+    with pytest.raises(MetadataError, match=r"the original model has no image .*2 images are missing in total"):
+        by_evaluation(early, tmp_path)
+
+
+def test_a_record_that_is_older_than_the_images_excuses_nothing(early: Path, plain: Path, tmp_path: Path) -> None:
+    """Generating images for the next check was interrupted, so some that were asked for are missing."""
+    line = lines_of(plain, "esd")[-1]
+    shutil.copy(plain / "esd" / line["file_name"], early / "esd")
+    with (early / "esd" / "metadata.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    says = f"lacks {UNASKED - 1} of the original's .*does not list all images of the folder. Repeat the command of the"
+    with pytest.raises(MetadataError, match=says):
+        by_evaluation(early, tmp_path)
+    assert len(by_evaluation(early, tmp_path, on_error="skip").failures) == UNASKED - 1
+    (early / "esd" / FILE).write_text(json.dumps({"taken": str(LOOK)}))  # as earlier versions wrote it
+    with pytest.raises(MetadataError, match=says):
+        by_evaluation(early, tmp_path)

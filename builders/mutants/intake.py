@@ -127,8 +127,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "pairs-by-position",
         _TABLE,
-        "return self.where([mine[key] for key in common]).with_columns(**others), reasons",
-        "return self.where(list(range(len(common)))).with_columns(**others), reasons",
+        "table = self.where([mine[key] for key in common]).with_columns(**others)",
+        "table = self.where(list(range(len(common)))).with_columns(**others)",
         (*_LISTED, "tests/test_identity.py::test_flat_folders_pair_by_number_or_by_name"),
         "images of both models are paired by their place in the folder",
     ),

@@ -81,7 +81,7 @@ def verify(
     from igmu_metrics.cli._card_answers import Verified
     from igmu_metrics.running import belonging
     from igmu_metrics.running.run import concepts_of, run_of
-    from igmu_metrics.scorecard import card_files
+    from igmu_metrics.verdict.places import card_files
 
     if schema:
         import json
@@ -160,8 +160,8 @@ def _problems(
     unchecked: list[str] = []
     whole, why = False, "the file cannot be read as a scorecard"
     if card is not None:
-        asked = belonging.asked(path, card, bench=given["bench"])
-        problems += belonging.problems(path, card, asked)
+        of_run, asked = belonging.compared(path, card, bench=given["bench"])
+        problems += of_run
         try:
             if images is None:
                 images, original_images = images_of(path, card.model, card.config) or (None, None)
@@ -173,8 +173,8 @@ def _problems(
                         card, images, original_images, asked=asked, advance=advance, **given
                     )
                 why = "images are missing or were changed"
-                of_run = run_of(path) is not None
-                unchecked += by_images.unchecked(card, given, original_images, of_run=of_run) if whole else []
+                in_run = run_of(path) is not None
+                unchecked += by_images.unchecked(card, given, original_images, of_run=in_run) if whole else []
         except IgmuError as error:
             if not problems and not isinstance(error, by_images.OF_FOLDERS):
                 raise

@@ -16,7 +16,7 @@ from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
 from igmu_data.numerals import rounding
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
-from igmu_metrics.generations import BLANK, ORIGINAL, Array, Generations
+from igmu_metrics.generations import BLANK, MISSING, ORIGINAL, Array, Generations
 from igmu_metrics.images.layouts import unpairable
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
@@ -117,6 +117,14 @@ def require_pairs(unlearned: Generations, original: Generations, *, skip: bool =
     """
     if not set(unlearned.keys) & set(original.keys):  # first, because no skipping helps then
         raise EmptyInputError(_unpaired(unlearned, original))
+    if "looks" in unlearned and MISSING not in unlearned.facts and not skip and (lost := unlearned.lacking(original)):
+        row, seed = lost[0]
+        raise MetadataError(
+            f"the unlearned model lacks {len(lost)} of the original's {len(original)} images, such as row {row!r}, "
+            f"seed {seed}, and igmu-looks.json does not show whether igmu run --until asked for them, because it does "
+            "not list all images of the folder. Repeat the command of the run, which generates what is missing and "
+            "completes the list, or count these images as failed with 'igmu score --on-error skip'."
+        )
     require_alike(unlearned.paired(original, skip=skip)[0])
 
 

@@ -131,7 +131,7 @@ def gather(out: Path, folders: Sequence[Path] = (), *, whole: bool = True) -> No
                 for name in (TIMES, MODEL):
                     _keep(one / name, out / name)
                 if (look := sequential.recorded(one)) is not None:
-                    sequential.record(out, look)
+                    sequential.record(out, look, sequential.asked(one) or ())
         except OSError as error:
             raise OutputError(f"{out} cannot be written ({error.strerror}). Choose another --out.") from error
         drawn, failed = ({key: record for key, (record, _) in lists[name].items()} for name in (METADATA, FAILED))

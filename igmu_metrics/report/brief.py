@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from igmu_data.media import visible
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
+from igmu_metrics.images.requested import LEFT_OUT
 from igmu_metrics.images.ways import caution, conflict
 from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.metrics.forget_score import ASPECTS
@@ -241,7 +242,7 @@ def notes(cards: Sequence[Scorecard]) -> list[Note]:
         if card.failures:
             note(f"failed: {counted(len(card.failures), 'image')}, such as {card.failures[0]}", card)
         for text in card.notes:
-            if text.startswith(UNSCORED):
+            if text.startswith((UNSCORED, LEFT_OUT)):
                 note(f"note: {text}", card)
     for card in cards:
         if part := _uncovered(card):

@@ -26,6 +26,7 @@ from igmu_metrics.report.templates import filled
 from igmu_metrics.report.view import Section, View, anchors, view
 from igmu_metrics.scorecard import PLAN, Figure, Scorecard
 from igmu_metrics.verdict.compare import require_comparable
+from igmu_metrics.verdict.places import is_card
 from igmu_metrics.verdict.verify import told, verify
 
 _DATED: Final = re.compile(r"(?:^|[._-])(\d{4}-\d{2}-\d{2})$")
@@ -82,7 +83,7 @@ def read_folder(*places: Path) -> Entries:
     """
     paths: dict[Path, None] = {}
     for place in places:
-        inside = sorted(p for p in place.rglob("*.json") if not _of_run(p)) if place.is_dir() else [place]
+        inside = sorted(p for p in place.rglob("*.json") if is_card(p) or not _of_run(p)) if place.is_dir() else [place]
         if not inside or not place.exists():
             raise EmptyInputError(
                 f"{place} contains no scorecards (*.json). Copy the files written by 'igmu score --out' to this folder."
@@ -123,8 +124,8 @@ def _day(path: Path) -> str:
 
 
 def _of_run(path: Path) -> bool:
-    """Whether a file belongs to an `igmu run` but is not a card."""
-    return (path.parent / PLAN).is_file()
+    """Whether a file is in the folder of an `igmu run`, which also contains other JSON files."""
+    return any((folder / PLAN).is_file() for folder in path.parents)
 
 
 def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:

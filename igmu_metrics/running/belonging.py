@@ -8,18 +8,17 @@ files alike cannot be found out here: only generating images again shows which m
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from igmu_data.errors import IgmuError, MetadataError
 from igmu_data.files import parse_json, read_text
+from igmu_data.load import bench_rows
 from igmu_data.numerals import counted
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
-from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import ORIGINAL as SUFFIX
 from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines, reference, stored
@@ -27,39 +26,58 @@ from igmu_metrics.images.folder import FAILED, MODEL, records
 from igmu_metrics.images.generate import requests_for
 from igmu_metrics.images.layouts import METADATA
 from igmu_metrics.images.pipelines import short
-from igmu_metrics.running.looking import CHECKS, rule
+from igmu_metrics.running.looking import CHECKS, asked_until, rule
 from igmu_metrics.running.plan import ORIGINAL, Plan, read
 from igmu_metrics.running.run import IMAGES, MODELS, rows_asked, run_of
-from igmu_metrics.scorecard import CARDS, PLAN, Scorecard
+from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, public
 from igmu_metrics.settings import local, options
 from igmu_metrics.statistics.looks import Looks
-from igmu_metrics.verdict.places import card_name
+from igmu_metrics.verdict.places import card_name, is_card
 from igmu_metrics.verdict.verify import Problem
 
 _FACTS: Final = ("model", "revision", "dtype")
 _FOLDER: Final = "sha256:"  # begins the revision of a model that did not come from the Hub
 _MOST: Final = 0.5  # share of a card's images that another model has
-_PLACES: Final = re.compile(r"(^|:)[^:]*/")  # folders of a path, which a card leaves out
 _BY_RUN: Final = frozenset({"config", "looks", "only"})  # settings that a run sets itself
 
 
-def problems(path: Path, card: Scorecard, wanted: frozenset[Key] | None) -> list[Problem]:
-    """Where a card contradicts the run in whose folder it is; nothing for a card elsewhere.
+class Belonging(NamedTuple):
+    """A card compared with the run in whose folder it is.
+
+    Args:
+        problems: where the card contradicts the run; none for a card elsewhere.
+        asked: the prompts and seeds that the run asked of the model for this card; its folder may have images of a
+            larger run before it. None for a card elsewhere, or if this cannot be known.
+    """
+
+    problems: list[Problem]
+    asked: frozenset[Key] | None
+
+
+def compared(path: Path, card: Scorecard, *, bench: str | None = None) -> Belonging:
+    """Compare a card with the run in whose folder it is.
 
     Args:
         path: file of the card.
         card: its content.
-        wanted: the prompts and seeds that the run generates (`asked`).
+        bench: the corpus, if it is not where the run found it.
     """
-    out, found = run_of(path), list[Problem]()
+    out = run_of(path)
     if out is None:
-        return []
+        return Belonging([], None)
+    found, asked = list[Problem](), None
     try:
         plan = read(out / PLAN)
-        if found := [*_names(path, card, plan)]:
-            return found
-        revisions = _revisions(out)
+        found += _names(path, card, plan)
+        if card.model not in plan.models or card.config not in plan.configs:
+            return Belonging(found, None)
         folders = {name: out / IMAGES / card.config / name for name in plan.models}
+        failed = {key for name in (card.model, ORIGINAL) for key in records(folders[name] / FAILED)}
+        run = _asked(plan, card, failed, bench)
+        asked = run and run.keys
+        if found:
+            return Belonging(found, asked)
+        revisions = _revisions(out)
         lists = {name: records(folder / METADATA) for name, folder in folders.items()}
         found += _others(card, lists)
         for name in (card.model, ORIGINAL):
@@ -67,10 +85,11 @@ def problems(path: Path, card: Scorecard, wanted: frozenset[Key] | None) -> list
                 known = revisions.get(card.config, {}).get(name)
                 found += _made(name, known, plan, folders[name], lists[name])
         found += _scored(card, plan)
-        found += _prompts(card, plan, folders, lists, wanted)
+        if run is not None:
+            found += _prompts(card, run, {*lists[card.model], *lists[ORIGINAL], *failed})
     except IgmuError as error:
         found.append(Problem("run", str(error)))
-    return found
+    return Belonging(found, asked)
 
 
 def notes(out: Path, found: Sequence[Scorecard | None]) -> list[str]:
@@ -81,7 +100,7 @@ def notes(out: Path, found: Sequence[Scorecard | None]) -> list[str]:
         found: its cards, None for each file that is not one; nothing is said unless they are all of its cards.
     """
     cards = [card for card in found if card is not None]
-    if len(cards) < len(list((out / CARDS).glob("*.json"))):
+    if len(cards) < sum(map(is_card, (out / CARDS).glob("*.json"))):
         return []
     try:
         plan, revisions = read(out / PLAN), _revisions(out)
@@ -216,7 +235,8 @@ def _scored(card: Scorecard, plan: Plan) -> Iterator[Problem]:
     for name, option in options().items():
         if name in local() or name in _BY_RUN:
             continue
-        told, given = (_last(option.default if of.get(name) is None else of[name]) for of in (made, plan.scoring))
+        told, given = (option.default if of.get(name) is None else of[name] for of in (made, plan.scoring))
+        given = public(name, given)
         if told != given:
             yield Problem(f"provenance.options.{name}", f"the value is {told!r}, but {given!r} in {PLAN}")
     look = Looks.of(card)
@@ -227,61 +247,54 @@ def _scored(card: Scorecard, plan: Plan) -> Iterator[Problem]:
         yield Problem("looks", f"{what} {given or 'a single check'}")
 
 
-def _last(value: Any) -> Any:
-    return _PLACES.sub(r"\1", value) if isinstance(value, str) else value
-
-
-def asked(path: Path, card: Scorecard, *, bench: str | None = None) -> frozenset[Key] | None:
-    """The prompts and seeds that the run of a card generates; its folder may have images of a larger run before it.
+class _Asked(NamedTuple):
+    """What a run asked of a model for a card.
 
     Args:
-        path: file of the card.
-        card: its content.
-        bench: the corpus, if it is not where the run found it.
-
-    Returns:
-        None for a card that is not in the folder of a run, or if its run or corpus cannot be read.
+        keys: the prompts and seeds.
+        look: the latest interim check to which any of them belongs; None for a run without.
     """
-    out = run_of(path)
-    if out is None:
-        return None
-    made = card.provenance.options if card.provenance is not None else {}
-    of: dict[str, Any] = (
-        {"bench": bench} if bench else {name: made[name] for name in ("bench", "revision") if name in made}
-    )
+
+    keys: frozenset[Key]
+    look: int | None
+
+
+def _asked(plan: Plan, card: Scorecard, failed: Set[Key], bench: str | None) -> _Asked | None:
+    """What the run asked of the model; with interim checks, up to the check of the card. None without the corpus."""
+    of = {"bench": bench} if bench else {name: plan.scoring.get(name) for name in ("bench", "revision")}
+    configs = plan.configs if plan.max_images is not None else (card.config,)  # the limit is for all together
     try:
-        plan = read(out / PLAN)
-        configs = plan.configs if plan.max_images is not None else (card.config,)  # the limit is for all together
-        rows = rows_asked(plan, {config: Evaluation(config, **of).rows().values() for config in configs})
-    except IgmuError:  # `problems` reports an unreadable plan, and scoring the images again an unreadable corpus
+        every = {config: bench_rows(config, **of).values() for config in configs}
+    except IgmuError:  # scoring the images again reports it
         return None
-    if card.config not in rows:  # another run's card, as `problems` says
-        return None
-    return frozenset(r.key for r in requests_for(rows[card.config], seeds_per_row=plan.seeds_per_row))
+    rows = rows_asked(plan, every)[card.config]
+    requests = requests_for(rows, seeds_per_row=plan.seeds_per_row)
+    check = Looks.of(card)
+    if plan.until is None or check is None:  # if only one of them has interim checks, `_scored` says so
+        return _Asked(frozenset(r.key for r in requests), None)
+    look, keys = asked_until(check.look, rows, requests, set(card.generations.keys), failed)
+    return _Asked(frozenset(keys), look)
 
 
-def _prompts(
-    card: Scorecard,
-    plan: Plan,
-    folders: Mapping[str, Path],
-    lists: Mapping[str, Mapping[Key, Mapping[str, Any]]],
-    wanted: frozenset[Key] | None,
-) -> Iterator[Problem]:
-    """The card's prompts and seeds against those of the run; with interim checks, it may have fewer of them."""
-    if wanted is None:
-        return
-    mine = set(card.generations.keys)
-    if more := sorted(mine - wanted):
+def _prompts(card: Scorecard, run: _Asked, there: Set[Key]) -> Iterator[Problem]:
+    """The card's prompts and seeds, and its interim check, against those of the run.
+
+    Args:
+        card: the card.
+        run: what the run asked.
+        there: images that were generated, or failed, for either model.
+    """
+    mine, until = set(card.generations.keys), "" if run.look is None else ", until and the check of the scorecard"
+    if more := sorted(mine - run.keys):
         row, seed = more[0]
         n = f"{len(more)} of {counted(len(mine), 'image')}"
         what = f"the run does not generate {n} of this scorecard, such as row {row!r}, seed {seed}"
-        yield Problem("generations", f"{what} (according to protocol and seeds_per_row in {PLAN})")
-    if plan.until is not None:
-        return
-    there = set[Key]()
-    for name in (card.model, ORIGINAL):
-        there |= lists[name].keys() | records(folders[name] / FAILED).keys()
-    if lost := sorted(wanted - mine - there):
+        yield Problem("generations", f"{what} (according to protocol, seeds_per_row{until} in {PLAN})")
+    if lost := sorted(run.keys - mine - there):
         row, seed = lost[0]
-        n = f"{len(lost)} of the run's {counted(len(wanted), 'image')} were left out, such as row {row!r}, seed {seed}"
-        yield Problem("generations", f"{n}: neither {METADATA} nor {FAILED} lists them")
+        n = f"{len(lost)} of the run's {counted(len(run.keys), 'image')} were left out"
+        why = f"neither {METADATA} nor {FAILED} lists them. If the run was interrupted, continue it"
+        yield Problem("generations", f"{n}, such as row {row!r}, seed {seed}: {why}")
+    if run.look is not None and (check := Looks.of(card)) is not None and check.look != run.look:
+        what = f"the scorecard was made at check {check}, but it has images only of the checks up to {run.look}"
+        yield Problem("looks", what)

@@ -19,7 +19,7 @@ Conventions:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Final, NamedTuple
@@ -254,6 +254,43 @@ def _new(requests: Sequence[Request], of: Mapping[str, Row], state: _Model, look
         if due and row.split in state.open and r.key not in state.keys:
             found.append(r)
     return found
+
+
+def asked_until(
+    last: int, rows: Iterable[Row], requests: Sequence[Request], seen: Set[Key], failed: Set[Key]
+) -> tuple[int, set[Key]]:
+    """What a run asked of a model up to a look, according to the images that the model has.
+
+    A split stops only after a whole look, so one image of a look means that all images of this and earlier looks were
+    asked. A look of which all images failed leaves no other trace.
+
+    Args:
+        last: the look.
+        rows: of the protocol.
+        requests: every image of them, seeds of a row in order.
+        seen: the images of the model.
+        failed: images that could not be generated.
+
+    Returns:
+        The latest look of which there are images, up to `last`, and the images.
+    """
+    of = {row.id: row for row in rows}
+    turn: dict[str, int] = {}
+    looks: dict[str, dict[int, set[Key]]] = {}
+    for r in requests:
+        row = of[r.row_id]
+        turn[row.id] = turn.get(row.id, 0) + 1
+        look = row.round if turn[row.id] <= _seeds(row) else CHECKS
+        if look <= last:
+            looks.setdefault(row.split, {}).setdefault(look, set()).add(r.key)
+    latest, found = 0, set[Key]()
+    for of_split in looks.values():
+        ended = max((look for look, keys in of_split.items() if keys & seen), default=0)
+        for look, keys in sorted(of_split.items()):
+            if look > ended and not keys <= failed:
+                break
+            latest, found = max(latest, look), found | keys
+    return latest, found
 
 
 def _union(requests: Sequence[Request], new: Iterable[Sequence[Request]], made: set[Key]) -> list[Request]:

@@ -407,7 +407,7 @@ def _looked(plan: Plan, out: Path, jobs: Sequence[Job], device: str | None, wher
 
         def score(model: str, keys: frozenset[Key], look: Looks, job: Job = job) -> Scorecard:
             for name in (model, *([] if job.recorded is not None else [ORIGINAL])):
-                sequential.record(job.folders[name], look)
+                sequential.record(job.folders[name], look, keys if name == model else ())
             with bars() as advance:
                 return next(_scored(job, plan, [model], keys, device, advance, look))
 

@@ -28,6 +28,7 @@ from igmu_metrics.contract import PARTS, Estimate, Score
 from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
 from igmu_metrics.scorecard import CHANGED, Figure, Scorecard, ScoreEntry, converted, inputs_sha256
 from igmu_metrics.verdict import recompute
+from igmu_metrics.verdict.places import card_files
 
 # Shares whose value times the number of generations is a whole number: not means over prompts, groups or families.
 _SHARES: Final = {
@@ -103,14 +104,14 @@ def verify(path: Path) -> tuple[Scorecard | None, list[Problem]]:
 
 
 def read_all(paths: Sequence[Path]) -> list[Scorecard]:
-    """Read consistent cards, in order; a folder means all cards in it (`scorecard.card_files`).
+    """Read consistent cards, in order; a folder means all cards in it (`places.card_files`).
 
     Raises:
         MetadataError: a file that does not exist, or is not JSON within limits.
         VerificationError: inconsistent cards, or files that are not cards; the message names each with its problems.
     """
     cards, refused = [], []
-    files = scorecard.card_files(paths)
+    files = card_files(paths)
     for path in files:
         card, problems = verify(path)
         if card is not None and not problems:

@@ -22,6 +22,7 @@ from igmu_data.errors import (
     EmptyInputError,
     IgmuError,
     ImageError,
+    InputError,
     MetadataError,
     UnknownIdError,
 )
@@ -32,9 +33,10 @@ from igmu_metrics import registry
 from igmu_metrics.contract import Estimate, Setting, Signature
 from igmu_metrics.evaluation import Evaluation, both
 from igmu_metrics.generations import ORIGINAL, Generations, Key
-from igmu_metrics.images import reference
+from igmu_metrics.images import reference, sequential
 from igmu_metrics.images.layouts import Model, find
-from igmu_metrics.images.sequential import FILE, without
+from igmu_metrics.images.requested import LEFT_OUT
+from igmu_metrics.images.sequential import FILE, SOURCES
 from igmu_metrics.metrics._contract import UNSCORED
 from igmu_metrics.networks.machine import versions
 from igmu_metrics.scorecard import Scorecard
@@ -51,6 +53,7 @@ _SHOWN: Final = 3  # files that a problem names
 _SAME: Final = "scoring these images again gave the same values"
 _OTHER: Final = "scoring these images again gave other values"
 _PART: Final = "scores and signatures depend on all images, so they were not compared; restore the images for this"
+_PART_OF_LOOKS: Final = "scores and signatures depend on the number of interim checks, so they were not compared"
 # Errors about the folders of a submission, which are problems of its card; others are of this machine.
 OF_FOLDERS: Final = (MetadataError, UnknownIdError, DuplicateIdError, EmptyInputError, ChecksumError, ImageError)
 
@@ -109,25 +112,66 @@ def compared(
         MetadataError: the card does not record how it was made, or records options that do not exist.
         IgmuError: the images cannot be scored.
     """
-    evaluation = evaluation_of(card, changed, only=asked)
-    if Looks.of(card) is not None:  # the original may have continued for other models; only this one's images count
+    evaluation, open_ = evaluation_of(card, changed, only=asked), list[str]()
+    looks = _looks(card, evaluation, images, original_images)
+    if asked is None and looks.check is not None and sequential.asked(images) is None:
+        # The original may have continued for other models, so only the images of this one count.
         evaluation = evaluation_of(card, changed, only=find(images, evaluation.layout, evaluation.rows()).keys)
+        open_ = [f"{images} has no {FILE} that lists what the run asked for, so other missing images were not noticed"]
+    evaluation = replace(evaluation, looks=None if looks.check is None else str(looks.check))
     other = images_unlike(card, evaluation, images, original_images)
-    if other.problems:
+    if other.problems or looks.contradicted:
         rest = card.generations.where([key not in other.keys for key in card.generations.keys])
-        found, notes = list[Problem](), list(_without(card, rest)) if len(rest) else []
+        found, notes = list[Problem](), list(_without(card, rest)) if other.problems and len(rest) else []
         if len(rest):
             n = f"{len(rest):,} of the {len(card.generations):,} lines have the images that were scored"
             try:
-                again = lines_again(evaluation_of(card, changed, only=rest.keys), images, original_images, advance)
-                found = list(lines_unlike(rest, again[0]))
-                notes = [f"{n}; {_OTHER if found else _SAME}", _PART, *notes]
+                of_rest = replace(evaluation, only=frozenset(rest.keys))
+                found = list(lines_unlike(rest, lines_again(of_rest, images, original_images, advance)[0]))
+                part = _PART if other.problems else _PART_OF_LOOKS
+                notes = [f"{n}; {_OTHER if found else _SAME}", part, *notes]
             except IgmuError as error:
                 notes = [f"{n}, but these images cannot be scored again: {error}", *notes]
-        return Compared([*other.problems, *found], False, notes)
+        return Compared([*looks.problems, *other.problems, *found], False, notes)
     (made,) = evaluation.run(Model("original", original_images), [Model("unlearned", images)], advance)
     excused = Signature.PLACE_FIELDS if changed.get("bench") is not None else ()
-    return Compared(list(unlike(card, made, excused=excused)), True, [])
+    return Compared([*looks.problems, *unlike(card, made, excused=excused)], True, open_)
+
+
+class _Checked(NamedTuple):
+    """The interim check of a card compared with what is recorded about its images.
+
+    Args:
+        check: the check with which the card can be made again; None for that of the images, or for none.
+        contradicted: whether the images are those of a different check, so that the card cannot be made again.
+        problems: what is wrong, one line per cause.
+    """
+
+    check: Looks | None
+    contradicted: bool
+    problems: list[Problem]
+
+
+def _looks(card: Scorecard, evaluation: Evaluation, images: Path, original_images: Path) -> _Checked:
+    """Compare the check of a card with the records in the folders, so that one wrong record is one problem."""
+    check = Looks.of(card)
+    found, original = (sequential.recorded(reference.local(folder)) for folder in (images, original_images))
+    if check is None:
+        if (own := found or original) is None:
+            return _Checked(None, False, [])
+        what = f"the scorecard was made as if there had been a single check, but the images are those of check {own}"
+        why = f"{what} ({FILE}), so its intervals are too narrow. Score the images again."
+        return _Checked(None, True, [Problem("looks", why)])
+    if found is None and evaluation.looks is None:  # the scorecard read the file when it was made
+        what = f"{images / FILE} is missing, although the scorecard was made with it, at check {check}"
+        return _Checked(check, False, [Problem("looks", f"{what}. Restore the file. {sequential.without(check)}")])
+    try:
+        sequential.taken(str(check), found, original, part=evaluation.only is not None)
+    except InputError:
+        own = found or original
+        what = f"the scorecard was made at check {check}, but the images are those of check {own} ({FILE})"
+        return _Checked(None, True, [Problem("looks", f"{what}. Restore the file and images, or score them again.")])
+    return _Checked(check, False, [])
 
 
 def lines_again(
@@ -222,7 +266,10 @@ def unlike(card: Scorecard, again: Scorecard, *, excused: Collection[str] = ()) 
         again: the card made again.
         excused: fields of signatures that were deliberately given differently.
     """
-    noted = [[note for note in each.notes if not note.startswith(UNSCORED)] for each in (card, again)]
+    # Who gave the number of checks is not compared, nor how many images the original has for other models.
+    of_looks = {replace(look, source=s).sentence() for s in ("", *SOURCES)} if (look := Looks.of(card)) else set[str]()
+    left_out = (UNSCORED, *([LEFT_OUT] if look else []))
+    noted = [[n for n in each.notes if not n.startswith(left_out) and n not in of_looks] for each in (card, again)]
     facts = {name: (getattr(card, name), getattr(again, name)) for name in ("config", "target", "coverage")}
     for name, (told, found) in {**facts, "notes": tuple(noted)}.items():
         if told != found:
@@ -273,8 +320,6 @@ def signature_unlike(card: Scorecard, again: Scorecard, name: str) -> Iterator[P
         mine, theirs = told.get(field), found.get(field)
         if mine != theirs:
             cure = f". Install igmu {mine} to create the scorecard again" if field == "igmu" else ""
-            if field == "looks.taken" and theirs is None and (look := Looks.signed(card.scores[name].signature)):
-                cure = f". Restore {FILE} in the folder of the images. {without(look)}"
             where = f"scores.{name}.signature.{field}"
             yield Problem(where, f"the signature contains {mine!r}, but {theirs!r} was found{cure}")
 
