@@ -251,7 +251,7 @@ class Generations:
                 cure = has if seeds and not any((row, s) in one for s in seeds) else "Generate this image"
                 raise MetadataError(
                     f"the {name} model has no image for row {row!r}, seed {seed}, so {partner} cannot be compared "
-                    f"({len(missing)} images are missing in total). {cure}, or leave unpaired images out with "
+                    f"(missing in total: {len(missing):,}). {cure}, or leave unpaired images out with "
                     "'igmu score --on-error skip'."
                 )
         common = [key for key in theirs if key in mine]
