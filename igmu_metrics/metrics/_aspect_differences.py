@@ -115,7 +115,7 @@ class _Mean:
 
     def at(self, end: int, level: float) -> FloatArray:
         """The means, with an end of the interval for each aspect that is not resampled."""
-        ends = [_end(part, end, level) for part in self.rest]
+        ends = [(moved(part, confidence(), level) or (0.0, 1.0))[end] for part in self.rest]
         if not all(ends):
             return np.zeros_like(self.inverse)
         return np.asarray(self.m / (self.inverse + sum(1 / end for end in ends)))
@@ -153,9 +153,18 @@ def _content(sums: Sums) -> bytes:
     return sums.sums[np.lexsort(sums.sums.T)].tobytes()
 
 
-def _end(part: Estimate, end: int, level: float) -> float:
-    """An end of an aspect's interval, moved from the current level to another one; 0 or 1 if it has no interval."""
-    if part.interval is None:
-        return float(end)
-    now, wanted = (NormalDist().inv_cdf((1 + each) / 2) for each in (confidence(), level))
-    return min(1.0, max(0.0, part.value + wanted / now * (part.interval[end] - part.value)))
+def moved(part: Estimate, now: float, wanted: float) -> Interval | None:
+    """An aspect's interval, moved from one level to another as Student's interval would move; None if it has none.
+
+    >>> low, high = moved(Estimate(0.5, (0.4, 0.55), 21, 42), 0.95, 0.99)
+    >>> round(low, 3), round(high, 3)
+    (0.364, 0.568)
+    """
+    from scipy.special import stdtrit
+
+    if part.interval is None or now == wanted:
+        return part.interval
+    degrees = max(1, part.n_prompts - 1)
+    factor = float(stdtrit(degrees, (1 + wanted) / 2) / stdtrit(degrees, (1 + now) / 2))
+    low, high = (min(1.0, max(0.0, part.value + factor * (end - part.value))) for end in part.interval)
+    return low, high
