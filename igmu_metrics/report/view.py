@@ -164,13 +164,13 @@ class View:
         Whether a model is as good as the best one is part of the question which models may be the best, for which the
         correction is usually smaller than Holm's.
         """
-        p, why = test.p_holm, f"Holm correction over {counted(test.tests, 'test')}"
-        if p is not None and test.measure == SCORE:
-            best = self.first.model
+        p, best = test.p_holm, self.first.model
+        if p is not None and test.measure == SCORE and best in (test.first, test.second):
             other = test.second if test.first == best else test.first
             if (found := self.beaten.get((best, other), p)) < p:
-                return found, f"correction for the choice of the best of {counted(sum(map(ranked, self.cards)), 'model')}"
-        return p, why
+                n = sum(map(ranked, self.cards))
+                return found, f"correction for the choice of the best of {counted(n, 'model')}"
+        return p, f"Holm correction over {counted(test.tests, 'test')}"
 
     def significant(self, test: Comparison) -> bool:
         """Whether a difference is significant at 5% after the correction; never without a test."""

@@ -1,4 +1,4 @@
-"""Comparing models on the same prompts and seeds: exact McNemar, a paired permutation test, and corrections of p values.
+"""Comparing models on the same prompts and seeds: exact McNemar, a paired permutation test, and corrections.
 
 Holm's correction is for all differences between models, `best_of` for the question which models may be the best.
 """

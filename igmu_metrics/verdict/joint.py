@@ -48,8 +48,8 @@ NO_FEATURES: Final = (
     "wide."
 )
 OTHER_RETAIN_PROMPTS: Final = (
-    "the two scorecards have different retain prompts or seeds, and contain no image features, from which quality on "
-    "those that they share could be computed; generate the same retain prompts and seeds for both models"
+    "the scorecards have different retain prompts or seeds, and no image features from which quality could be computed "
+    "for those that they share; generate the same retain images for both models"
 )
 
 
@@ -91,7 +91,9 @@ class _Half:
     def of(cls, card: Scorecard, rows: Generations) -> Self:
         resamples, seed = bootstrap(FORGET, card.scores[FORGET].signature)
         found, _, _ = aspect_figures(rows, seed, resamples)
-        return cls(card.model, rows, {**{name: found[name] for name in ASPECTS if name in found}, QUALITY: _quality(card)})
+        return cls(
+            card.model, rows, {**{name: found[name] for name in ASPECTS if name in found}, QUALITY: _quality(card)}
+        )
 
     def counts(self, measure: str) -> tuple[int, int]:
         """Number of generations and of prompts behind a score."""
@@ -193,7 +195,9 @@ def _rows(card: Scorecard) -> Generations:
     metric = registry.metric(FORGET)
     for _, table in parts(metric, restored(metric, card.generations)):  # it has one part
         return judged_rows(table)
-    raise InputError(f"the scorecard of {card.model} has a forget score, but not its generations. Score the images again.")
+    raise InputError(
+        f"the scorecard of {card.model} has a forget score, but not its generations. Score the images again."
+    )
 
 
 def _tries(card: Scorecard) -> int:
