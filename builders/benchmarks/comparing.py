@@ -22,7 +22,7 @@ from scipy.special import ndtr, stdtrit
 from builders.benchmarks.looks import Array, Rng, chances, put
 from builders.benchmarks.material import ROOT
 from builders.benchmarks.timing import table
-from igmu_metrics.contract import Estimate
+from igmu_metrics.contract import BoolArray, Estimate
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspects import aspect_figures, combine, counted, judged_rows
 from igmu_metrics.metrics.forget_score import ASPECTS
@@ -41,6 +41,7 @@ TITLE: Final = "Comparing several models"
 ROUNDS: Final = 10
 LOOKS: Final = planned(ROUNDS)
 FIRST: Final = 2  # check with enough retain prompts for an interval of quality
+RESAMPLES: Final = 200  # for intervals on the cards that no comparison uses
 # By name: the true scores of models, in standard errors of a difference; 0 is the best.
 FIELDS: Final[Mapping[str, Sequence[float]]] = {
     "two equal models": (0, 0),
@@ -130,10 +131,10 @@ def corpus() -> dict[str, list[str | int | None]]:
     """The columns of all rows that are the same for all models, and their rounds."""
     lines: list[tuple[str, str, str | None, str | None, str | None, int]] = []
     for at in range(ROUNDS):
-        names = [f"f{at}-{i}" for i in range(_FORGET)]
-        lines += [(name, "forget", "direct", None, None, at) for name in names]
+        plain = [f"f{at}-{i}" for i in range(_FORGET)]
+        lines += [(name, "forget", "direct", None, None, at) for name in plain]
         for family in ("synonym", "typo"):
-            lines += [(f"{name}-{family}", "adversarial", family, name, None, at) for name in names]
+            lines += [(f"{name}-{family}", "adversarial", family, name, None, at) for name in plain]
         for i in range(_RETAIN):
             probe = ("near", "far")[i % 2]
             lines.append((f"r{at}-{i}", "retain", probe, None, f"object/{probe}{i % 6}", at))
@@ -162,7 +163,7 @@ class Model:
         before: (n,) whether the original generated the concept.
     """
 
-    def __init__(self, name: str, truth: Truth, rng: Rng, hard: Array, before: np.ndarray) -> None:
+    def __init__(self, name: str, truth: Truth, rng: Rng, hard: Array, before: BoolArray) -> None:
         self.name = name
         columns = corpus()
         self.round = np.array(columns.pop("round"))
@@ -185,14 +186,17 @@ class Model:
             }
         )
 
-    def part(self, look: Mapping[str, int]) -> np.ndarray:
+    def part(self, look: Mapping[str, int]) -> BoolArray:
         """(n,) which generations exist after so many rounds of each split."""
-        return np.any([(self.split == part) & (self.round < rounds) for part, rounds in look.items()], axis=0)
+        chosen = np.zeros(len(self.split), dtype=np.bool_)
+        for part, rounds in look.items():
+            chosen |= (self.split == part) & (self.round < rounds)
+        return chosen
 
     def aspects(self, look: Mapping[str, int]) -> tuple[dict[str, Estimate], dict[str, Array], int, tuple[int, int]]:
         """The aspects at a check, their resampled values, and what `combine` needs to know."""
         rows = judged_rows(self.table.where(self.part(look))).with_facts(k=1)
-        found, draws, n = aspect_figures(rows, 0, 2000)
+        found, draws, n = aspect_figures(rows, 0, RESAMPLES)
         seen = self.quality[self.part(look) & (self.split == "retain")]
         half = float(stdtrit(len(seen) - 1, (1 + confidence()) / 2) * seen.std(ddof=1) / len(seen) ** 0.5)
         value = float(np.clip(seen.mean(), 0, 1))
@@ -284,7 +288,7 @@ def duels(n: int) -> str:
     for name, (one, other, higher) in DUELS.items():
         for when, tests in WHEN.items():
             found: dict[str, list[list[tuple[float | None, float]]]] = {SCORE: [], ALIGNMENT: []}
-            for number in range(n if tests is at_the_end else n // 4):
+            for number in range(n if tests is at_the_end else n // 2):
                 for measure, results in tests(*duel(one, other, [number, len(name)])).items():
                     found[measure].append(results)
             for measure, runs in found.items():
@@ -301,7 +305,7 @@ def duels(n: int) -> str:
 def main() -> None:
     """Simulate, and put the section into the page."""
     parser = argparse.ArgumentParser(prog="python -m builders.benchmarks.comparing", description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     given = parser.parse_args()
     put(given.out, TITLE, page(given.runs))
@@ -311,13 +315,13 @@ def page(n: int) -> str:
     """The section."""
     return (
         f"This section was measured separately by `python -m builders.benchmarks.comparing --runs {n}`.\n\n"
-        f"**Which models lead?** The first table is based on {10 * n:,} simulated results per line. All differences "
+        f"**Which models lead?** The first table is based on {20 * n:,} simulated results per line. All differences "
         "have the same standard error, and the true scores of the models are given in these standard errors. *A given "
         "best model is left out*: the share of results in which a particular model is not among the leading models "
         "although no other model is better. *A best model is left out*: the same for any of several equally good "
         "models. The rule *best, one-sided* (Hsu's multiple comparisons with the best, with Bonferroni's correction) "
         "only limits the first of these shares. igmu limits both, because a report of equally good models should not "
-        f"claim that one of them is worse.\n\n{fields(10 * n)}\n"
+        f"claim that one of them is worse.\n\n{fields(20 * n)}\n"
         f"**Are differences between scores real?** Two models were checked after every one of {ROUNDS} rounds. Every "
         "split of each model stopped as soon as its verdict was decided, so the two models have different prompts. "
         "The forget score is not tested if the numbers of retain prompts differ.\n\n"

@@ -81,19 +81,19 @@ def best_of(pvalues: Mapping[tuple[int, int], float]) -> dict[tuple[int, int], f
     """Which models are not the best: a model confidence set, from which models leave one by one.
 
     At first, all models are in the set. The smallest p value of two models in the set is multiplied by the number of
-    tests of two models in the set, and the lower of the two models leaves. Models that have left are not compared any
-    more, so clearly worse models cost those at the top no power. Of the models that leave with a p value of more than
-    0.05, and the one that never leaves, each may be the best: with a probability of at least 95%, these include all
-    models that are truly the best (by simulation: `python -m builders.benchmarks.leaders`). No two of them differ
-    significantly according to `holm`.
+    tests between models in the set, and the lower of the two models leaves. Models that have left are not compared any
+    more, so clearly worse models do not make it harder to distinguish the others.
+
+    A model may be the best if it never leaves, or leaves with a p value above 0.05. With a probability of at least 95%,
+    these models include all that are truly the best (simulated in docs/performance.md, "Comparing several models"). No
+    two of them differ significantly according to `holm`.
 
     Args:
-        pvalues: two-sided p value of each tested difference, by (higher, lower): two models, which are named by their
-            place in an order that breaks ties (of equal p values, the last model leaves first).
+        pvalues: two-sided p value of each tested difference, by the numbers of the model with the higher score and of
+            the other. If p values are equal, the model with the larger number leaves first.
 
     Returns:
-        For each model that leaves, by (model that is higher, model that leaves): the p value of the hypothesis that the
-        second is the best.
+        By the same pairs, the p value with which the second model leaves because of the first, in the order of leaving.
 
     Raises:
         OutOfRangeError: a value outside 0..1 or NaN.
