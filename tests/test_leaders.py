@@ -18,6 +18,7 @@ from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import best_of, holm
+from igmu_metrics.verdict.compare import compared
 from igmu_metrics.verdict.joint import ALIGNMENT, SCORE
 from igmu_metrics.verdict.verify import read_all
 
@@ -152,6 +153,21 @@ def test_a_reversed_difference_settles_nothing(seen: View) -> None:
     assert names(turned.leaders) == names(seen.cards)
     assert [line.best for line in ranking(turned).lines] == [False] * 3
     assert [bool(line.tied) for line in ranking(turned).lines] == [False, True, True]
+
+
+def test_a_report_of_different_prompts_says_on_which_models_are_compared(seen: View) -> None:
+    table = seen.cards[1].generations
+    fewer = seen.cards[1].model_copy(update={"generations": table.where(table["split"] != "adversarial")})
+    cards = (seen.cards[0], fewer, seen.cards[2])
+    told = verdict.answers(replace(seen, cards=cards, tests=compared(cards)))[3].findings
+    against, between = ([f for f in told if ("original" in f.about[0]) is own] for own in (True, False))
+    assert len(against) == 3
+    assert not any("both models have" in f.sentence for f in against)
+    tested = [f for f in between if "cannot be computed" not in f.sentence]
+    assert tested
+    assert all("prompts that both models have (unadjusted" in f.sentence for f in tested)
+    assert any("has no robustness on the prompts and seeds that both" in f.sentence for f in between)
+    assert "both models have" not in str(verdict.answers(seen)[3])
 
 
 # --- the simulation -------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from igmu_metrics.report.wording import (
 )
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import formatted, number, value_of
-from igmu_metrics.verdict.compare import UNADJUSTED, Comparison
+from igmu_metrics.verdict.compare import UNADJUSTED, Comparison, in_common
 from igmu_metrics.verdict.joint import SCORE
 from igmu_metrics.verdict.planning import plan
 
@@ -355,7 +355,8 @@ def _difference(view: View, c: Comparison) -> str:
     else:
         value, told = _points(c.difference), ""
         low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
-    said = f"{value} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}{told}"
+    shared = "" if c.original or not in_common(view.cards) else " that both models have"
+    said = f"{value} in {c.measure} on {c.units}{shared} ({UNADJUSTED} {low} to {high}{told}"
     p, corrected = view.corrected(c)
     if p is None:
         return sentence(f"{said}); not tested, because {c.why}")
