@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from enum import Enum
 from importlib import import_module
+from textwrap import dedent
 from types import FunctionType
 from typing import Any, Final
 
@@ -46,7 +47,7 @@ _PYTHON: Final[tuple[tuple[str, str, Mapping[str, tuple[str, ...]]], ...]] = (
             "igmu_metrics.statistics.resampling": ("studentized", "percentile_interval"),
             "igmu_metrics.statistics.estimates": ("mean_estimate",),
             "igmu_metrics.statistics.means": ("unbounded_mean",),
-            "igmu_metrics.statistics.significance": ("mcnemar_exact", "paired_permutation", "holm"),
+            "igmu_metrics.statistics.significance": ("mcnemar_exact", "paired_permutation", "holm", "best_of"),
             "igmu_metrics.statistics.corrected": ("rogan_gladen",),
             "igmu_metrics.statistics.power": ("prompts_needed", "detectable_difference"),
         },
@@ -100,7 +101,7 @@ def prose(documented: Any) -> str:
 
 def _section(name: str, text: str) -> str:
     """One section: its entries as a list, or its paragraph."""
-    text = inspect.cleandoc(text)
+    text = dedent(text).strip()
     title = f"**{_TITLES[name]}:**"
     entries = re.split(r"\n(?=\S)", text)
     if name in ("Args", "Raises") and all(map(_ENTRY.match, entries)):

@@ -13,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from igmu_data.errors import InputError
 from igmu_metrics.cli import app
 from igmu_metrics.contract import Estimate
 from igmu_metrics.generations import Generations
@@ -25,8 +26,10 @@ from igmu_metrics.report.ranking import ranking
 from igmu_metrics.report.view import Section, View, view
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics.level import at_level
-from igmu_metrics.verdict.compare import MEASURES, compared
-from igmu_metrics.verdict.joint import ALIGNMENT, NO_FEATURES, QUALITY, SCORE, SCORES
+from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict import joint
+from igmu_metrics.verdict.compare import MEASURES, Comparison, compared
+from igmu_metrics.verdict.joint import ALIGNMENT, NO_FEATURES, OTHER_RETAIN_PROMPTS, QUALITY, SCORE, SCORES
 from igmu_metrics.verdict.planning import plans
 from igmu_metrics.verdict.verify import read_all
 
@@ -89,6 +92,15 @@ def test_laws(one: Half, other: Half) -> None:
         nothing, (below, above), certain = same.difference(names)
         assert (nothing, certain) == (0.0, 1.0)
         assert below <= 0 <= above
+
+
+def test_the_order_of_models_that_have_the_same_values_on_other_prompts_does_not_matter() -> None:
+    shown = [split == "retain" and at % 4 != 1 for split, _, at in ROWS]
+    turned = [split == "retain" and at % 4 != 3 for split, _, at in ROWS]
+    one, other = (half(each, [0.0] * len(ROWS), (0.8, 0.7, 0.9)) for each in (shown, turned))
+    forth, back = pair(one, other).difference(ASPECTS), pair(other, one).difference(ASPECTS)
+    assert forth[1] == pytest.approx((-back[1][1], -back[1][0]), abs=1e-12)
+    assert forth[2] == back[2]
 
 
 def test_the_difference_is_paired() -> None:
@@ -200,10 +212,110 @@ def why(a: Scorecard, b: Scorecard, measure: str) -> str:
     return found.why
 
 
+def without(card: Scorecard, *splits: str, every: int = 3) -> Scorecard:
+    """The card without every third generation of these splits."""
+    table = card.generations
+    at = np.arange(len(table)) % every == 0
+    return card.model_copy(update={"generations": table.where(~(at & np.isin(table["split"], splits)))})
+
+
+def signed(card: Scorecard, *, everywhere: bool = False, **fields: object) -> Scorecard:
+    """The card with other fields in the signature of the forget score, or of every score."""
+    scores = {
+        name: entry.model_copy(update={"signature": entry.signature | fields})
+        for name, entry in card.scores.items()
+        if everywhere or name == "forget_score"
+    }
+    return card.model_copy(update={"scores": {**card.scores, **scores}})
+
+
+def scores(a: Scorecard, b: Scorecard) -> dict[str, Comparison]:
+    return {c.measure: c for c in compared([a, b], SCORES)}
+
+
+def test_cards_with_different_prompts_are_compared_on_those_in_common(cards: list[Scorecard]) -> None:
+    esd, uce = cards
+    both = scores(esd, uce)
+    found = scores(esd, without(uce, "forget", "adversarial"))
+    assert found == scores(without(esd, "forget", "adversarial"), uce)
+    same = scores(*(without(card, "forget", "adversarial") for card in cards))
+    assert found == same
+    assert found[SCORE].difference != both[SCORE].difference
+    assert found[SCORE].n < both[SCORE].n
+    assert found[SCORE].p is not None
+    assert (found[QUALITY], found[ALIGNMENT]) == (both[QUALITY], both[ALIGNMENT])
+    # A prefix of one split, and of another one in the other card.
+    crossed = scores(without(esd, "forget"), without(uce, "adversarial"))
+    assert crossed == found
+
+
+def test_quality_requires_the_same_retain_prompts(cards: list[Scorecard]) -> None:
+    esd, uce = cards
+    fewer = without(uce, "retain")
+    for measure in (SCORE, QUALITY):
+        assert why(esd, fewer, measure) == OTHER_RETAIN_PROMPTS
+    found = scores(esd, fewer)[ALIGNMENT]
+    assert found == scores(*(without(card, "retain") for card in cards))[ALIGNMENT]
+    assert found.p is not None
+    assert found.difference != scores(esd, uce)[ALIGNMENT].difference
+    # With fewer prompts in common than an interval needs, there is none.
+    few = [without(card, "retain", every=1) for card in cards]
+    assert why(*few, ALIGNMENT) == (
+        "esd has no alignment on the prompts and seeds that both scorecards contain (no retain pair for which the "
+        "original's cosine is above 0)"
+    )
+    lone = [without(card, "forget", "adversarial", every=1) for card in cards]
+    assert why(*lone, SCORE).startswith("esd has no forgetting on the prompts and seeds that both scorecards contain")
+    odd = uce.model_copy(update={"generations": uce.generations.with_columns(seed=uce.generations["seed"] + 9)})
+    assert why(esd, odd, SCORE) == "the two scorecards have no prompt and seed in common"
+
+
+def test_the_smaller_k_is_used_for_prompts_in_common(cards: list[Scorecard]) -> None:
+    esd, uce = cards
+    assert why(esd, signed(uce, k=1), SCORE).startswith("the settings differ (k: 2 and 1)")
+    fewer = without(uce, "forget")
+    found = scores(esd, signed(fewer, k=1))
+    assert found == scores(signed(esd, k=1), signed(fewer, k=1))
+    assert found[SCORE].difference != scores(esd, fewer)[SCORE].difference
+
+
+@pytest.mark.parametrize("k", [0, "two"])
+def test_what_no_evaluation_wrote_is_refused(cards: list[Scorecard], k: object) -> None:
+    with pytest.raises(InputError, match=rf"the scorecard of esd has a forget score with k = {k!r}"):
+        compared([signed(card, k=k) for card in cards], SCORES)
+    with pytest.raises(InputError, match="forget_score: the bootstrap in the signature is 'much'"):
+        compared([signed(card, bootstrap="much") for card in cards], SCORES)
+    aside = [c.model_copy(update={"generations": c.generations.part("negation")}) for c in cards]
+    with pytest.raises(InputError, match="the scorecard of esd has a forget score, but not its generations"):
+        compared(aside, SCORES)
+
+
+def test_both_models_have_the_level_of_the_card_with_more_looks(cards: list[Scorecard]) -> None:
+    esd, uce = cards
+    many = Looks(3, 11)
+    one, other = (signed(card, everywhere=True, **many.fields) for card in cards)
+    once, mixed, looked = scores(esd, uce), scores(esd, other), scores(one, other)
+    for measure, c in mixed.items():
+        assert c.interval is not None
+        usual = once[measure].interval
+        assert usual is not None
+        assert c.interval[0] < usual[0] < usual[1] <= c.interval[1]
+        assert c.difference == once[measure].difference
+    # What the lines determine does not depend on the level of the card; the interval of quality is that of its card.
+    assert mixed[ALIGNMENT] == looked[ALIGNMENT]
+    narrow, wide = looked[QUALITY].interval, mixed[QUALITY].interval
+    assert narrow is not None
+    assert wide is not None
+    assert wide[0] < narrow[0]
+    assert wide[1] > narrow[1]
+    with at_level(many.level):
+        alone = joint.differences(one, other, [ALIGNMENT])[ALIGNMENT]
+    assert alone.p is not None
+    assert looked[ALIGNMENT].p == many.repeated(alone.p)
+
+
 def test_why_there_is_no_test(cards: list[Scorecard]) -> None:
     esd, uce = cards
-    fewer = uce.model_copy(update={"generations": uce.generations.where(list(range(100)))})
-    assert why(esd, fewer, QUALITY) == "the two scorecards cover different prompts and seeds"
     blind = with_figure(uce, "quality", interval=None, reason="no interval, because there are fewer than 20 prompts")
     told = "quality of uce has no interval (there are fewer than 20 prompts)"
     assert why(esd, blind, QUALITY) == why(esd, blind, SCORE) == told
@@ -213,16 +325,9 @@ def test_why_there_is_no_test(cards: list[Scorecard]) -> None:
     gone = with_figure(lost, "forget_score", value=None, interval=None, reason="missing: quality (one seed)")
     assert why(esd, gone, SCORE) == "uce has no forget score (missing: quality (one seed))"
     assert compared([gone.model_copy(update={"model": "twin"}), gone], [SCORE]) == ()
-    entry = uce.scores["forget_score"]
-    other = uce.model_copy(
-        update={
-            "scores": {
-                **uce.scores,
-                "forget_score": entry.model_copy(update={"signature": entry.signature | {"clip": "another"}}),
-            }
-        }
+    assert why(esd, signed(uce, clip="another"), SCORE).startswith(
+        "the settings differ (clip: clip:sandbox and another"
     )
-    assert why(esd, other, SCORE).startswith("the settings differ (clip: clip:sandbox and another")
 
 
 # --- what is printed ------------------------------------------------------------------------------------------------
@@ -240,7 +345,7 @@ def test_compare_says_what_it_cannot_resample(place: Path) -> None:
 
 def as_tested(seen: View, p: float) -> View:
     """The view as if the tests of forget scores had this result."""
-    return replace(seen, tests=tuple(replace(c, p_holm=p) if c.measure == SCORE else c for c in seen.tests))
+    return replace(seen, tests=tuple(replace(c, p=p, p_holm=p) if c.measure == SCORE else c for c in seen.tests))
 
 
 def test_the_headline_follows_the_test(cards: list[Scorecard]) -> None:
@@ -266,7 +371,7 @@ def test_the_headline_of_several_models(place: Path) -> None:
     third = replace(
         seen,
         tests=tuple(
-            replace(c, p_holm=0.01) if c.measure == SCORE and {c.first, c.second} == {"uce", "filter"} else c
+            replace(c, p=0.003, p_holm=0.009) if c.measure == SCORE and {c.first, c.second} == {"uce", "filter"} else c
             for c in seen.tests
         ),
     )

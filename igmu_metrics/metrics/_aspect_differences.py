@@ -5,9 +5,11 @@ Conventions:
 - Every resample has the same prompts for both models (`Sums.resampled`: the source prompt is the unit of attacks), so a
   difference is not blurred by which prompts are difficult.
 - The resampled values of each model are stretched to the intervals of its aspects, as for the interval of its own
-  forget score. An aspect that cannot be resampled (quality, or an aspect in which all prompts agree) contributes the
-  low end of one model's interval together with the high end of the other's: whatever the relation between the two, the
-  difference is not larger. The interval is therefore valid but may be wide.
+  forget score; all of these intervals must have the current level.
+- An aspect that cannot be resampled (quality, or an aspect in which all prompts agree) contributes the low end of one
+  model's interval together with the high end of the other's: whatever the correlation of the two errors, which are
+  taken to be normal, the error of the difference is not larger. The interval is therefore valid but may be wide. To
+  move the ends to another level, they are taken to be those of Student's interval.
 - The p value is the smallest error at which the interval excludes 0, so interval and test agree. It is never smaller
   than the resamples can show.
 """
@@ -16,13 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from igmu_metrics.contract import Estimate, FloatArray, Interval
 from igmu_metrics.generations import Generations
-from igmu_metrics.metrics._aspect_sums import Sums, aspects, probes_of, prompt_sums
+from igmu_metrics.metrics._aspect_sums import aspects, probes_of, prompt_sums
 from igmu_metrics.metrics._aspects import stretched_draws
 from igmu_metrics.statistics import harmonic_mean, percentile_interval
 from igmu_metrics.statistics.level import confidence
@@ -59,14 +60,14 @@ class Pair:
             resamples: of the bootstrap.
         """
         sums = [prompt_sums(own) for own in rows]
-        # The order of the models must not change the random numbers, so that the difference only changes its sign.
-        order = sorted((0, 1), key=lambda at: _content(sums[at]))
         draws: list[Mapping[str, FloatArray]] = [{}, {}]
         behind: list[Mapping[str, int]] = [{}, {}]
-        both = sums[order[0]].beside(sums[order[1]])
+        both = sums[0].beside(sums[1])
         if len(both.sums):
-            totals = both.resampled(seed, resamples)
-            width = totals.shape[-1] // 2
+            width = both.sums.shape[1] // 2
+            # The order of the models must not change the random numbers, so that the difference only changes its sign.
+            order = sorted((0, 1), key=lambda at: both.sums[:, at * width : (at + 1) * width].tobytes())
+            totals = sums[order[0]].beside(sums[order[1]]).resampled(seed, resamples)
             for at, columns in zip(order, (slice(width), slice(width, None)), strict=True):
                 found = aspects(totals[..., columns], both.layout, probes_of(rows[at]))
                 draws[at], behind[at] = stretched_draws(found, parts[at], sums[at])
@@ -115,7 +116,7 @@ class _Mean:
 
     def at(self, end: int, level: float) -> FloatArray:
         """The means, with an end of the interval for each aspect that is not resampled."""
-        ends = [_end(part, end, level) for part in self.rest]
+        ends = [(moved(part, confidence(), level) or (0.0, 1.0))[end] for part in self.rest]
         if not all(ends):
             return np.zeros_like(self.inverse)
         return np.asarray(self.m / (self.inverse + sum(1 / end for end in ends)))
@@ -148,14 +149,18 @@ def _least(size: int, n: int) -> float:
     return float(2 * stdtr(n - 1, float(ndtri(1 / (size + 1))) * ((n - 1) / n) ** 0.5))
 
 
-def _content(sums: Sums) -> bytes:
-    """What is in the sums, whatever the names and the order of the prompts."""
-    return sums.sums[np.lexsort(sums.sums.T)].tobytes()
+def moved(part: Estimate, now: float, wanted: float) -> Interval | None:
+    """An aspect's interval, moved from one level to another as Student's interval would move; None if it has none.
 
+    >>> low, high = moved(Estimate(0.5, (0.4, 0.55), 21, 42), 0.95, 0.99)
+    >>> round(low, 3), round(high, 3)
+    (0.364, 0.568)
+    """
+    from scipy.special import stdtrit
 
-def _end(part: Estimate, end: int, level: float) -> float:
-    """An end of an aspect's interval, moved from the current level to another one; 0 or 1 if it has no interval."""
-    if part.interval is None:
-        return float(end)
-    now, wanted = (NormalDist().inv_cdf((1 + each) / 2) for each in (confidence(), level))
-    return min(1.0, max(0.0, part.value + wanted / now * (part.interval[end] - part.value)))
+    if part.interval is None or now == wanted:
+        return part.interval
+    degrees = max(1, part.n_prompts - 1)
+    factor = float(stdtrit(degrees, (1 + wanted) / 2) / stdtrit(degrees, (1 + now) / 2))
+    low, high = (min(1.0, max(0.0, part.value + factor * (end - part.value))) for end in part.interval)
+    return low, high

@@ -3,7 +3,8 @@
 Conventions: words are as in `wording`. Forgetting and robustness count only images where the original generated the
 concept; preservation is relative to the original. Differences are those between neighbours in the ranking, and between
 each model and the original; in the forget score, also those between the best model and the others that lead with it.
-They come from `igmu compare`, with its correction over all pairs of the same cards. Their intervals are unadjusted.
+They come from `igmu compare`, with its correction over all pairs of the same cards; which models may be the best is
+decided with a correction for this question (`View.corrected`). Their intervals are unadjusted.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from igmu_metrics.report.wording import (
 )
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import formatted, number, value_of
-from igmu_metrics.verdict.compare import UNADJUSTED, Comparison
+from igmu_metrics.verdict.compare import UNADJUSTED, Comparison, in_common
 from igmu_metrics.verdict.joint import SCORE
 from igmu_metrics.verdict.planning import plan
 
@@ -327,8 +328,8 @@ def _real(view: View) -> list[Finding]:
     return [
         Finding(
             (f"{c.first} – {c.second}",),
-            NO_TEST if c.p_holm is None else "yes" if c.significant else NOT_SETTLED,
-            _difference(c),
+            NO_TEST if c.p_holm is None else "yes" if view.significant(c) else NOT_SETTLED,
+            _difference(view, c),
         )
         for c in _shown(view)
     ]
@@ -342,7 +343,7 @@ def _shown(view: View) -> list[Comparison]:
     return [*view.against, *_neighbours(view, view.pairs), *near, *(c for c in scores if c not in near)]
 
 
-def _difference(c: Comparison) -> str:
+def _difference(view: View, c: Comparison) -> str:
     """A difference with its interval and the result of its test."""
     if c.interval is None:
         return sentence(
@@ -354,15 +355,17 @@ def _difference(c: Comparison) -> str:
     else:
         value, told = _points(c.difference), ""
         low, high = (_points(end, zero="0").removesuffix(" points") for end in c.interval)
-    said = f"{value} in {c.measure} on {c.units} ({UNADJUSTED} {low} to {high}{told}"
-    if c.p_holm is None:
+    shared = "" if c.original or not in_common(view.cards) else " that both models have"
+    said = f"{value} in {c.measure} on {c.units}{shared} ({UNADJUSTED} {low} to {high}{told}"
+    p, corrected = view.corrected(c)
+    if p is None:
         return sentence(f"{said}); not tested, because {c.why}")
-    return sentence(f"{said}; p = {c.p_holm:.2g} after Holm correction over {counted(c.tests, 'test')})")
+    return sentence(f"{said}; p = {p:.2g} after {corrected})")
 
 
 def _more(view: View) -> list[Finding]:
     tests = _shown(view)
-    found = [_planned(c) for c in tests if not c.significant]
+    found = [_planned(c) for c in tests if not view.significant(c)]
     return found or [Finding(("all",), "none", "All differences above are already significant.")]
 
 

@@ -16,6 +16,7 @@ from igmu_data import taxonomy
 from igmu_data.errors import EmptyInputError, UnknownConceptError
 from igmu_data.load import bench_rows
 from igmu_data.media import slug
+from igmu_data.numerals import counted
 from igmu_data.schema import SUPERCLASS
 from igmu_data.taxonomy import RESTRICTED_DOMAIN
 from igmu_metrics.contract import PARTS, Signature
@@ -23,9 +24,9 @@ from igmu_metrics.generations import ORIGINAL, Generations, Key
 from igmu_metrics.images.layouts import find
 from igmu_metrics.images.reference import recorded
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics import overlap
+from igmu_metrics.statistics import best_of, overlap
 from igmu_metrics.statistics.formatting import bounds, value_of
-from igmu_metrics.verdict.compare import Comparison, compared, main_measure, require_comparable
+from igmu_metrics.verdict.compare import ALPHA, Comparison, compared, main_measure, require_comparable
 from igmu_metrics.verdict.joint import SCORE
 
 RETAIN: Final = "retain"
@@ -142,6 +143,40 @@ class View:
         """Each model against each other in the forget score."""
         return tuple(c for c in self.tests if c.measure == SCORE)
 
+    @property
+    def beaten(self) -> dict[tuple[str, str], float]:
+        """Which models are probably not the best: by (better model, model), the p values of `best_of`.
+
+        A difference on the prompts that two models share proves nothing if it has the opposite sign of the difference
+        between the scores on their cards.
+        """
+        order = [c.model for c in self.cards]
+        tests = {}
+        for c in self.scores:
+            if c.p is not None:
+                above, below = sorted((order.index(c.first), order.index(c.second)))
+                tests[above, below] = c.p if self._confirms(c) else 1.0
+        return {(order[above], order[below]): p for (above, below), p in best_of(tests).items()}
+
+    def corrected(self, test: Comparison) -> tuple[float | None, str]:
+        """The p value of a comparison, and for what it is corrected; None without a test.
+
+        Whether a model is as good as the best one is part of the question which models may be the best, for which the
+        correction is usually smaller than Holm's.
+        """
+        p, best = test.p_holm, self.first.model
+        if p is not None and test.measure == SCORE and best in (test.first, test.second):
+            other = test.second if test.first == best else test.first
+            if (found := self.beaten.get((best, other), p)) < p:
+                n = sum(map(ranked, self.cards))
+                return found, f"correction for the choice of the best of {counted(n, 'model')}"
+        return p, f"Holm correction over {counted(test.tests, 'test')}"
+
+    def significant(self, test: Comparison) -> bool:
+        """Whether a difference is significant at 5% after the correction; never without a test."""
+        p, _ = self.corrected(test)
+        return p is not None and p <= ALPHA
+
     def settled(self, above: Scorecard, below: Scorecard) -> bool:
         """Whether a forget score is really higher than another: by their test, or by both intervals if there is none.
 
@@ -149,7 +184,7 @@ class View:
         """
         test = self.between(above, below)
         if test is not None and test.p_holm is not None:
-            return test.significant
+            return self.significant(test) and self._confirms(test)
         first, second = (bounds(card.figure(*RANKED_BY)) for card in (above, below))
         return first is not None and second is not None and not overlap(first, second)
 
@@ -157,13 +192,20 @@ class View:
         """The comparison of two models in the forget score."""
         return next((c for c in self.scores if {c.first, c.second} == {one.model, other.model}), None)
 
+    def _confirms(self, test: Comparison) -> bool:
+        """Whether the difference of two models in the forget score has the sign that their cards give it."""
+        models = [c.model for c in self.cards]
+        return (test.difference > 0) is (models.index(test.first) < models.index(test.second))
+
     @property
     def leaders(self) -> tuple[Scorecard, ...]:
-        """The best card and all whose forget score is not clearly lower; none if no model can be ranked."""
+        """The best card and all that may be the best as well; none if no model can be ranked."""
         best = self.winner
         if best is None:
             return ()
-        return (best, *(c for c in self.cards[1:] if ranked(c) and not self.settled(best, c)))
+        beaten = {model for (_, model), p in self.beaten.items() if p <= ALPHA}
+        rivals = (c for c in self.cards[1:] if ranked(c) and c.model not in beaten)
+        return (best, *(c for c in rivals if not self.settled(best, c)))
 
     @property
     def first(self) -> Scorecard:

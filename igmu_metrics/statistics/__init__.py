@@ -30,11 +30,12 @@ from igmu_metrics.statistics.resampling import (
     resample,
     studentized,
 )
-from igmu_metrics.statistics.significance import holm, mcnemar_exact, paired_permutation
+from igmu_metrics.statistics.significance import best_of, holm, mcnemar_exact, paired_permutation
 
 __all__ = [
     "Design",
     "any_at_k",
+    "best_of",
     "cluster_sums",
     "design_effect",
     "detectable_difference",

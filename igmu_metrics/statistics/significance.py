@@ -1,8 +1,11 @@
-"""Comparing models on the same prompts and seeds: exact McNemar, a paired permutation test, Holm's correction."""
+"""Comparing models on the same prompts and seeds: exact McNemar, a paired permutation test, and corrections.
+
+Holm's correction is for all differences between models, `best_of` for the question which models may be the best.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +75,50 @@ def holm(pvalues: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(pvalues) - rank) * pvalues[at]))
         adjusted[at] = largest
     return adjusted
+
+
+def best_of(pvalues: Mapping[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+    """Which models are not the best: a model confidence set, from which models leave one by one.
+
+    At first, all models are in the set. The smallest p value of two models in the set is multiplied by the number of
+    tests between models in the set, and the lower of the two models leaves. Models that have left are not compared any
+    more, so clearly worse models do not make it harder to distinguish the others.
+
+    A model may be the best if it never leaves, or leaves with a p value above 0.05. With a probability of at least 95%,
+    these models include all that are truly the best (simulated in docs/performance.md, "Comparing several models"). No
+    two of them differ significantly according to `holm`.
+
+    Args:
+        pvalues: two-sided p value of each tested difference, by the numbers of the model with the higher score and of
+            the other. If p values are equal, the model with the larger number leaves first.
+
+    Returns:
+        By the same pairs, the p value with which the second model leaves because of the first, in the order of leaving.
+
+    Raises:
+        OutOfRangeError: a value outside 0..1 or NaN.
+
+    Three models: 2 leaves at 3 · 0.01; then only one test is left.
+
+    >>> best_of({(0, 1): 0.04, (0, 2): 0.01, (1, 2): 0.02})
+    {(0, 2): 0.03, (0, 1): 0.04}
+
+    References:
+        Hansen, Lunde and Nason, "The model confidence set", Econometrica 79, 2011; here with Bonferroni's bound instead
+        of a joint bootstrap, because each pair of models has its own test. Hsu, "Constrained simultaneous confidence
+        intervals for multiple comparisons with the best", Annals of Statistics 12, 1984, on the question.
+    """
+    for pair, p in pvalues.items():
+        if not 0 <= p <= 1:
+            raise OutOfRangeError(f"pvalues[{pair}] is {p!r}; a p value must be in 0..1.")
+    inside = dict(pvalues)
+    left: dict[tuple[int, int], float] = {}
+    largest = 0.0
+    while inside:
+        pair = min(inside, key=lambda pair: (inside[pair], -pair[1], pair[0]))
+        left[pair] = largest = max(largest, min(1.0, inside[pair] * len(inside)))
+        inside = {other: p for other, p in inside.items() if pair[1] not in other}
+    return left
 
 
 def paired_permutation(

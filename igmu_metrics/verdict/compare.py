@@ -13,8 +13,8 @@ Conventions:
 - There are three measures for a concept, and one for general prompts: the share of an image's questions that are
   answered as intended, over all pairs, because there is nothing to condition on. For each, higher is better. All
   comparisons in one measure (every model against the original and against every other model) are *one family*: Holm's
-  correction covers all of its tests, so that a comparison has the same p value wherever it is shown. Intervals are not
-  corrected and are called unadjusted.
+  correction covers all of its tests, so that a comparison has the same p value wherever it is shown; only the question
+  which models may be the best has another one (`report.view`). Intervals are not corrected and are called unadjusted.
 - The forget score, alignment and quality have no value for a single image. Models are compared in them by resampling
   the prompts of both together (`joint`), and not with the original, because these scores are already relative to it.
 - Cards from one of several looks (`statistics.looks`) have repeated intervals and p values, according to the card with
@@ -27,7 +27,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -41,6 +40,7 @@ from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
 from igmu_metrics.statistics.formatting import number
+from igmu_metrics.statistics.intervals import z_value
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
 from igmu_metrics.verdict import joint
@@ -407,7 +407,7 @@ def _scored(a: Scorecard, b: Scorecard, measures: Sequence[str]) -> list[Compari
     level = look.level if look else LEVEL
     with at_level(level):
         found = joint.differences(a, b, measures)
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = z_value(level)
     return [
         Comparison(
             a.model,

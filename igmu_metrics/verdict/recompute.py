@@ -13,7 +13,7 @@ from typing import Final
 
 from igmu_data.errors import IgmuError, InputError
 from igmu_metrics import registry
-from igmu_metrics.contract import Estimate, Metric, Score, one_line, scored
+from igmu_metrics.contract import Estimate, Metric, Score, Setting, one_line, scored
 from igmu_metrics.generations import ORIGINAL, Generations, column
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.metrics._contract import columns, lacking, parts
@@ -61,11 +61,7 @@ def scores(card: Scorecard) -> dict[str, Score]:
                 continue
             # Decisions made during scoring are recorded in the signature.
             decided = {k: v for k, v in entry.signature.items() if "." not in k}
-            bootstrap = _BOOTSTRAP.fullmatch(str(decided.get("bootstrap", "2000@0")))
-            if bootstrap is None:
-                told = str(decided["bootstrap"])[:40]
-                raise InputError(f"{key}: the bootstrap in the signature is {told!r}, which cannot be repeated")
-            resamples, seed = map(int, bootstrap.groups())
+            resamples, seed = bootstrap(key, decided)
             known = table.with_facts(**{**decided, "target": card.target})
             look = Looks.signed(entry.signature)
             try:
@@ -81,6 +77,21 @@ def scores(card: Scorecard) -> dict[str, Score]:
         aligned = "stripped_alignment" in card.generations
         out[FORGET] = replace(forget, figures=_without_features(forget.figures, aligned=aligned))
     return out
+
+
+def bootstrap(name: str, signature: Mapping[str, Setting]) -> tuple[int, int]:
+    """The number of resamples of a score, and the seed, according to its signature.
+
+    Raises:
+        InputError: a bootstrap that no evaluation can have used.
+
+    >>> bootstrap("forget_score", {"bootstrap": "2000@0"})
+    (2000, 0)
+    """
+    told = str(signature.get("bootstrap", "2000@0"))
+    if (found := _BOOTSTRAP.fullmatch(told)) is None:
+        raise InputError(f"{name}: the bootstrap in the signature is {told[:40]!r}, which cannot be repeated")
+    return int(found[1]), int(found[2])
 
 
 def determined(card: Scorecard, found: Mapping[str, Score]) -> tuple[list[str], list[str]]:

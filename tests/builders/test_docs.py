@@ -18,6 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from builders import card, docs, interface, plugin_page, spaces
+from builders.docstrings import prose
 from builders.words import _OF_COMMANDS
 from igmu_data import errors
 from igmu_data.load import bench_rows
@@ -130,6 +131,18 @@ def test_stale_pages_are_found(made: dict[str, str], tmp_path: Path, monkeypatch
     (tmp_path / "reference/cli.md").write_text("old", encoding="utf-8")
     (tmp_path / "metrics/gone.md").write_text(made["metrics/lpips.md"], encoding="utf-8")
     assert docs.stale(tmp_path) == ["metrics/gone.md", "metrics/lpips.md", "reference/cli.md"]
+
+
+def test_a_single_argument_of_several_lines_is_a_list_item() -> None:
+    def documented() -> None:
+        """What it does.
+
+        Args:
+            only: its description, which is
+                continued here.
+        """
+
+    assert prose(documented).endswith("**Parameters:**\n\n- `only`: its description, which is continued here.")
 
 
 def test_everything_registered_is_documented(made: dict[str, str]) -> None:
