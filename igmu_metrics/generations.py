@@ -289,7 +289,7 @@ def joined(tables: Sequence[Generations]) -> Generations:
     names = dict.fromkeys(name for table in tables for name in table.columns)
     columns: dict[str, Any] = {}
     for name in names:
-        parts = [table[name] if name in table else _missing(name, len(table)) for table in tables]
+        parts = [table[name] if name in table else _array(name, [None] * len(table)) for table in tables]
         if any(part.ndim == 2 for part in parts):
             widths = sorted({part.shape[1] for part in parts if part.ndim == 2} - {0})
             if len(widths) > 1:
@@ -421,7 +421,9 @@ def _array(name: str, values: Any) -> Array:
     if kind == "object":
         return np.fromiter(given, object, len(given))
     if kind == "vector":
-        return _as_kind(name, kind, np.asarray(given, dtype=np.float64))
+        none = [np.nan] * next((np.size(v) for v in given if v is not None), 0)
+        rows = [none if v is None else v for v in given] or np.empty((0, 0))
+        return _as_kind(name, kind, np.asarray(rows, dtype=np.float64))
     mask = [v is None or v is np.ma.masked for v in given]
     filled: list[Any] = [0 if m else v for v, m in zip(given, mask, strict=True)]
     # Whole numbers are kept as objects until `_whole` checks them, since numpy would convert large ones to floats.
@@ -459,11 +461,6 @@ def _whole(name: str, values: Array) -> Array:
             shown = f"{value!r:.40}{'…' * (len(repr(value)) > 40)}"
             raise OutOfRangeError(f"{name}[{at}] is {shown}; it must be a whole number that fits in 64 bits.")
     return np.asarray(given, dtype=np.int64)
-
-
-def _missing(name: str, n: int) -> Array:
-    known = column(name)
-    return np.full((n, 0), np.nan) if known is not None and known.kind == "vector" else _array(name, [None] * n)
 
 
 def _plain(name: str, values: Array) -> list[Any]:

@@ -165,6 +165,12 @@ def test_values_of_another_kind_are_refused(name: str, values: Any) -> None:
         Generations({name: values})
 
 
+def test_rows_without_a_vector() -> None:
+    assert np.isnan(Generations({"features": [None, [1.0, 2.0]]})["features"][0]).tolist() == [True, True]
+    assert Generations({"features": [None, None]})["features"].shape == (2, 0)
+    assert Generations({"features": []})["features"].shape == (0, 0)
+
+
 def test_large_seeds_and_numbers_as_ids_stay_what_they_are() -> None:
     table = Generations({"id": np.array([7, 8]), "seed": [2**63 - 1, -1]})
     assert table.keys == [("7", 2**63 - 1), ("8", -1)]
