@@ -22,12 +22,13 @@ from scipy.special import ndtr, stdtrit
 from builders.benchmarks.looks import Array, Rng, chances, put
 from builders.benchmarks.material import ROOT
 from builders.benchmarks.timing import table
+from igmu_data.schema import ROUNDS
 from igmu_metrics.contract import BoolArray, Estimate
 from igmu_metrics.generations import ORIGINAL, Generations
 from igmu_metrics.metrics._aspects import aspect_figures, combine, counted, judged_rows
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.metrics.forget_score import INFO as FORGET_SCORE
-from igmu_metrics.running.looking import planned, settled
+from igmu_metrics.running.looking import CHECKS, settled
 from igmu_metrics.running.plan import DECIDED
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics import best_of, holm
@@ -38,8 +39,6 @@ from igmu_metrics.verdict.joint import ALIGNMENT, SCORE
 from igmu_metrics.verdict.recompute import FORGET
 
 TITLE: Final = "Comparing several models"
-ROUNDS: Final = 10
-LOOKS: Final = planned(ROUNDS)
 FIRST: Final = 2  # check with enough retain prompts for an interval of quality
 RESAMPLES: Final = 200  # for intervals on the cards that no comparison uses
 # By name: the true scores of models, in standard errors of a difference; 0 is the best.
@@ -206,7 +205,7 @@ class Model:
 
     def card(self, look: Mapping[str, int]) -> Scorecard:
         """The card at a check."""
-        taken = Looks(max(look.values()), LOOKS)
+        taken = Looks(max(look.values()), CHECKS)
         with at_level(taken.level):
             parts, draws, n, counts = self.aspects(look)
             score = combine(parts, draws, n, counts)
@@ -235,7 +234,7 @@ class Model:
     def stops(self) -> dict[str, int]:
         """The rounds of each split after which its question was decided."""
         found: dict[str, int] = {}
-        with at_level(Looks(1, LOOKS).level):
+        with at_level(Looks(1, CHECKS).level):
             for look in range(FIRST, ROUNDS + 1):
                 parts, *_ = self.aspects(dict.fromkeys(_PARTS, look))
                 for split in set(_PARTS) - found.keys():
