@@ -258,6 +258,30 @@ def test_with_two_detectors_lines_name_the_detector(cards: dict[str, Scorecard],
     assert [line.partition(": the scorecard")[0] for line in str(done.exception).splitlines()] == ["sandbox", "clip"]
 
 
+@pytest.mark.parametrize(
+    ("bound", "says"),
+    [
+        (
+            "--max forgetting=0.5",
+            "a higher forgetting is better, but --max forgetting=0.5 is met by models for which it",
+        ),
+        ("--min conditional_asr_any@2=0.5", "a lower conditional_asr_any@2 is better, but --min conditional_asr_any@2"),
+        ("--min failed=0.5", "a lower failed is better"),
+        ("--max coverage=0.5", "a higher coverage is better"),
+        ("--max forget_score=0.5", "a higher forget_score is better"),
+        ("--min forgetting=0.5", ""),
+        ("--max asr=0.5 --max failed=0.1 --min coverage=0.5", ""),
+        ("--max csdr=0.5", ""),
+    ],
+)
+def test_a_bound_that_lets_bad_models_in_is_named(place: Path, bound: str, says: str) -> None:
+    done = CliRunner().invoke(app, ["check", str(place / "cards"), *bound.split()])
+    assert (" is better, but " in " ".join(done.output.split())) is bool(says)
+    assert says in " ".join(done.output.split())
+    found = json.loads(CliRunner().invoke(app, ["check", str(place / "cards"), *bound.split(), "--json"]).stdout)
+    assert [says in one for one in found["result"]["backward"]] == [True] * bool(says)
+
+
 def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scorecard]) -> None:
     lacking = []
     for card in (cards["esd"], cards["uce"]):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from igmu_data.errors import EmptyInputError, IgmuError, MetadataError
 from igmu_metrics.cli import app
 from igmu_metrics.verdict.counts import check_table
-from igmu_metrics.verdict.published import read_published
+from igmu_metrics.verdict.published import compare_published, read_published
 
 
 def table(folder: Path, text: str) -> Path:
@@ -116,6 +116,19 @@ def test_a_count_and_a_share_are_compared(tmp_path: Path) -> None:
     wrong = table(tmp_path, "model,n,successes,percent\nesd,1000,900,95\n")
     with pytest.raises(MetadataError, match="95 is impossible for 900 successes of n = 1000"):
         read_published(wrong)
+
+
+def test_names_in_other_letters_are_named(tmp_path: Path) -> None:
+    path = table(tmp_path, "model,n,measure,percent\nESD,1000,ASR,20\nesd,1000,asr,30\nUCE,1000,ASR,10\n")
+    assert read_published(path).notes == [
+        "the measures 'ASR' and 'asr' differ only in capital letters, and are treated as different",
+        "the models 'ESD' and 'esd' differ only in capital letters, and are treated as different",
+    ]
+
+
+def test_a_p_value_is_never_zero(tmp_path: Path) -> None:
+    found = read_published(table(tmp_path, "model,n,successes\na,5000,49\nb,5000,4875\n"))
+    assert "significant (p < 1e-300 after Holm correction)" in compare_published(found)[0].sentence()
 
 
 def test_lines_are_numbered_as_in_the_file(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_published_shares_become_counts(tmp_path: Path) -> None:
         with pytest.raises(MetadataError, match=says):
             read_published(path)
     path.write_text("model,n,successes\nESD,142,143\n")
-    with pytest.raises(MetadataError, match="0 to n = 142"):
+    with pytest.raises(MetadataError, match="successes is 143, which is more than n = 142"):
         read_published(path)
 
 

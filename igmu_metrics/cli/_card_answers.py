@@ -341,12 +341,14 @@ class Met:
             cover them.
         looks: at which of several interim checks the scorecards were scored, and what their intervals are; "" if none
             of them was checked repeatedly.
+        backward: a sentence for each bound that is met by bad models rather than by good ones.
     """
 
     outcome: Outcome
     results: Sequence[Checked]
     failures: Mapping[str, int]
     looks: str = ""
+    backward: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

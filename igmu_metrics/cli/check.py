@@ -24,8 +24,8 @@ def check(
         list[str] | None,
         bound(
             "--max",
-            "Highest value allowed for a metric, or for 'failed' (the number of failed images); repeat the option for "
-            "each bound.",
+            "Highest value allowed for a metric, or for 'failed' (the share of failed or missing images); repeat the "
+            "option for each bound.",
         ),
     ] = None,
 ) -> Met:
@@ -54,6 +54,7 @@ def check(
     from igmu_metrics.cli._card_answers import Met
     from igmu_metrics.coverage import looked
     from igmu_metrics.verdict import criteria
+    from igmu_metrics.verdict.direction import backward
     from igmu_metrics.verdict.verify import read_all
 
     wanted = criteria.bounds_of(at_least or [], at_most or [])
@@ -66,10 +67,12 @@ def check(
     if not any(criteria.share_of_images(one.figure) for one in found):
         gate = "failed or are missing, and no bound covers them. Add one, such as --max failed=0.01."
         say(*(f"note: {n:,} of the images of {name} {gate}" for name, n in failures.items()))
+    wrong_way = backward(known, found)
+    say(*(f"note: {note}" for note in wrong_way))
     looks = looked([card for card in known if card.model != card.original_model])
     say(*([f"note: {looks}"] if looks else []))
     outcome = criteria.overall(one.outcome for one in found)
-    answer = noted(Met(outcome, found, failures, looks))
+    answer = noted(Met(outcome, found, failures, looks, wrong_way))
     if wrong:
         raise criteria.refusal(wrong, "\n".join(dict.fromkeys(one.line(**several) for one in wrong)))
     if outcome.exit_code:

@@ -42,8 +42,7 @@ def check_table(
     wrong = [p for p in found if not p.counts]
     for p in wrong:
         where = f"line {p.line}" + (f" ({p.name})" if p.name else "")
-        values = "value is" if len(p.nearest) == 1 else "values are"
-        say(f"{where}: {p.text} is impossible for {p.of}; the nearest possible {values} {', '.join(p.nearest)}")
+        say(f"{where}: {p.wrong}")
     say(*(f"note: {note}." for note in found.notes))
     checked = [p for p in found if p.telling]
     if wrong:

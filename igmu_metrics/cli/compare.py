@@ -34,7 +34,8 @@ def compare(
         if cards:
             raise InputError(
                 "scorecards and --published are both given, but published numbers cannot be paired with scorecards. "
-                "Use only one of them."
+                "Use only one of them. To compare your models with published numbers, add a line for each of them to "
+                "the CSV file, with value and n_generations from igmu export --csv."
             )
         return _published(published)
     if not cards:

@@ -34,7 +34,7 @@ from igmu_metrics.report.wording import (
     sentence,
 )
 from igmu_metrics.scorecard import Figure, Scorecard
-from igmu_metrics.statistics.formatting import formatted, number, value_of
+from igmu_metrics.statistics.formatting import formatted, number, p_value, value_of
 from igmu_metrics.verdict.compare import UNADJUSTED, Comparison, in_common
 from igmu_metrics.verdict.joint import SCORE
 from igmu_metrics.verdict.planning import plan
@@ -360,7 +360,7 @@ def _difference(view: View, c: Comparison) -> str:
     p, corrected = view.corrected(c)
     if p is None:
         return sentence(f"{said}); not tested, because {c.why}")
-    return sentence(f"{said}; p = {p:.2g} after {corrected})")
+    return sentence(f"{said}; {p_value(p, '.2g')} after {corrected})")
 
 
 def _more(view: View) -> list[Finding]:

@@ -46,6 +46,15 @@ def number(value: float, spec: str = ".2f") -> str:
     return DASH if value != value else format(float(format(value, spec)) or 0.0, spec)
 
 
+def p_value(p: float, spec: str = ".3g") -> str:
+    """A p value, which is never 0; `spec` is as for `format`.
+
+    >>> p_value(0.0213), p_value(0.0)
+    ('p = 0.0213', 'p < 1e-300')
+    """
+    return f"p = {format(p, spec)}" if p >= 1e-300 else "p < 1e-300"
+
+
 def between(
     figure: HasInterval | None, form: str = "{}–{}", spec: str = ".2f", *, scale: float = 1.0, missing: str = ""
 ) -> str:

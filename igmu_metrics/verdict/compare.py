@@ -39,7 +39,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
-from igmu_metrics.statistics.formatting import number
+from igmu_metrics.statistics.formatting import number, p_value
 from igmu_metrics.statistics.intervals import z_value
 from igmu_metrics.statistics.level import LEVEL, at_level
 from igmu_metrics.statistics.looks import Looks
@@ -144,7 +144,7 @@ class Comparison:
         """The result of the test with its numbers, or why there is none."""
         if self.p_holm is None:
             return f"no test: {self.why}"
-        return f"{yes if self.significant else no}: n = {self.units}, p = {self.p_holm:.3g}"
+        return f"{yes if self.significant else no}: n = {self.units}, {p_value(self.p_holm)}"
 
     def sentence(self) -> str:
         """The comparison in words."""
@@ -159,8 +159,8 @@ class Comparison:
         if self.p_holm is None:
             return f"{told}; not tested, because {self.why}"
         return (
-            f"{told}; {'' if self.significant else 'not '}significant at n = {self.units} (p = {self.p_holm:.3g} after "
-            f"Holm correction over {self.tests} test{'s' * (self.tests > 1)})"
+            f"{told}; {'' if self.significant else 'not '}significant at n = {self.units} "
+            f"({p_value(self.p_holm)} after Holm correction over {self.tests} test{'s' * (self.tests > 1)})"
         )
 
 

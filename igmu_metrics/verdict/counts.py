@@ -82,6 +82,16 @@ class Printed:
         return tuple(f"{k}/{self.n} = {scale * k / self.n:.{self.decimals}f}" for k in dict.fromkeys(around))
 
     @property
+    def wrong(self) -> str:
+        """Why the number is impossible; "" if it is not."""
+        if self.counts:
+            return ""
+        if self.successes is not None and self.successes > self.n:
+            return f"successes is {self.successes}, which is more than n = {self.n}"
+        values = "value is" if len(self.nearest) == 1 else "values are"
+        return f"{self.text} is impossible for {self.of}; the nearest possible {values} {', '.join(self.nearest)}"
+
+    @property
     def of(self) -> str:
         """What the share is a share of, for messages."""
         counted = self.successes is not None and self.unit

@@ -18,10 +18,11 @@ from igmu_data.errors import DuplicateIdError, EmptyInputError, MetadataError
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Interval
 from igmu_metrics.statistics import holm, overlap, unpaired_difference, wilson
+from igmu_metrics.statistics.formatting import p_value
 from igmu_metrics.verdict import typed
 from igmu_metrics.verdict.compare import ALPHA, UNADJUSTED
 from igmu_metrics.verdict.counts import Printed, doubts, numbers
-from igmu_metrics.verdict.typed import LINE, TRIALS
+from igmu_metrics.verdict.typed import LINE
 
 TEST: Final = "fisher"
 ASSUMED: Final = (
@@ -110,7 +111,7 @@ class Unpaired:
         return (
             f"{self.first.model} against {self.second.model}{of}: {self.difference:+.3f} "
             f"({UNADJUSTED} {self.interval[0]:+.3f} to {self.interval[1]:+.3f}); {intervals}; "
-            f"{'' if self.significant else 'not '}significant (p = {self.p_holm:.3g} after Holm correction)"
+            f"{'' if self.significant else 'not '}significant ({p_value(self.p_holm)} after Holm correction)"
         )
 
 
@@ -152,23 +153,31 @@ def read_published(path: Path) -> Published:
             found[key] = Proportion(key[1], key[0], *_counts(place, number, doubted))
     if not found:
         raise EmptyInputError(f"{path} contains no numbers. The table must have {FORMAT}")
+    alike = [
+        f"{what} {' and '.join(map(repr, names))} differ only in capital letters, and are treated as different"
+        for what, column in (("the measures", 0), ("the models", 1))
+        for names in _alike(key[column] for key in found)
+    ]
     lost = [row[LINE] for row, number in read if number is None]
     listed = ", ".join(lost[:_LISTED]) + (", …" if len(lost) > _LISTED else "")
     left_out = [f"{counted(len(lost), 'line')} without a number left out ({listed})"] * bool(lost)
-    return Published(found.values(), [*table.notes, *doubted, *left_out])
+    return Published(found.values(), [*table.notes, *doubted, *alike, *left_out])
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """The names that differ only in capital letters, in groups."""
+    groups: dict[str, dict[str, None]] = {}
+    for name in names:
+        groups.setdefault(name.casefold(), {})[name] = None
+    return [list(group) for group in groups.values() if len(group) > 1]
 
 
 def _counts(place: str, number: Printed, doubted: Sequence[str]) -> tuple[int, int, tuple[int, int] | None]:
     """The count, n, and the smallest and largest count that are printed like this."""
     n = number.n
-    if number.successes is not None and number.successes > n:
+    if number.wrong:
         raise MetadataError(
-            f"{place}: successes is {number.successes}; it must be a whole number from 0 to {TRIALS} = {n}."
-        )
-    if not number.counts:
-        raise MetadataError(
-            f"{place}: {number.text} is impossible for {number.of}; the nearest possible values are "
-            f"{', '.join(number.nearest)}. Correct the number.{''.join(f' Note: {doubt}.' for doubt in doubted)}"
+            f"{place}: {number.wrong}. Correct the number.{''.join(f' Note: {doubt}.' for doubt in doubted)}"
         )
     least, most = min(number.counts), max(number.counts)
     closest = min(number.counts, key=lambda k: abs(k - number.share * n))
