@@ -54,7 +54,7 @@ from igmu_metrics.statistics import (
 )
 from igmu_metrics.statistics.level import LEVEL, at_level, confidence
 from igmu_metrics.statistics.looks import Looks, boundary, cost, crossing, times
-from igmu_metrics.verdict.compare import compared, require_comparable
+from igmu_metrics.verdict.compare import compared, fewest, require_comparable
 from igmu_metrics.verdict.criteria import Outcome, Unsettled, bounds_of, check
 from igmu_metrics.verdict.planning import Gpu
 from igmu_metrics.verdict.verify import verify
@@ -182,6 +182,17 @@ class TestComparing:
             assert one.interval is not None
             assert one.interval[0] < usual.interval[0]
             assert other.p == (usual.p if usual.first == "esd" and usual.original else Looks(1, 5).repeated(usual.p))
+
+    def test_too_few_prompts_for_all_planned_checks_are_not_tested(self) -> None:
+        assert [fewest(look) for look in (None, Looks(1, 2), Looks(1, 11))] == [6, 7, 8]
+        for n in (7, 8):
+            esd, uce = (
+                forgetting(m, [(f"p{i}", m == "uce", True) for i in range(n)], **Looks(1, 11).fields)  # type: ignore[arg-type]
+                for m in ("esd", "uce")
+            )
+            (found,) = [c for c in compared([esd, uce]) if not c.original]
+            assert (found.p is None) is (n == 7)
+            assert ("(here 7), no two-sided test can reach 0.05 after correction for 11" in found.why) is (n == 7)
 
     def test_another_boundary_is_refused(self) -> None:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}

@@ -22,7 +22,7 @@ from igmu_metrics.coverage import Coverage
 from igmu_metrics.report import verdict
 from igmu_metrics.report.view import Section, view
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
-from igmu_metrics.statistics import detectable_difference, prompts_for
+from igmu_metrics.statistics import detectable_difference, paired_permutation, prompts_for
 from igmu_metrics.verdict import export
 from igmu_metrics.verdict.compare import ANSWERING, FORGETTING, MEASURES, compared
 from igmu_metrics.verdict.pareto import front
@@ -233,6 +233,22 @@ def test_how_many_more_prompts_would_settle_it() -> None:
     assert plan.needed == prompts_for(0.2, variance, alpha=0.05 / 3, single=True)
     assert plan.more == plan.needed - 20
     assert "more prompts are needed (" in plan.sentence()
+
+
+def test_prompts_of_unequal_size_are_planned_as_they_are_tested() -> None:
+    """Of 15 prompts, only one differs, with nine of the 23 images: its difference was large and its variance small."""
+    seeds = [9, *[1] * 14]
+    a, b = (
+        lines(model, [(f"p{i}", i == 0 and shows, True) for i, n in enumerate(seeds) for _ in range(n)])
+        for model, shows in (("a", False), ("b", True))
+    )
+    (found,) = [p for p in plans([a, b]) if p.comparison.second == "b"]
+    c = found.comparison
+    assert (c.n, c.n_prompts, c.difference) == (23, 15, pytest.approx(9 / 23))
+    # As one prompt of 15 with an image each that differs: only the scale is another.
+    share = prompts_for(1 / 15, 1 / 15, alpha=0.05 / 3)
+    assert abs(found.needed - share) <= 1
+    assert paired_permutation(np.repeat([1.0, *[0.0] * 14], seeds), np.repeat(range(15), seeds)) == 1.0
 
 
 def test_power_as_a_user_meets_it(cards: list[Path]) -> None:

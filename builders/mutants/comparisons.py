@@ -76,8 +76,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "six-prompts-are-few",
         _COMPARE,
-        "elif len(prompts) < MIN_PROMPTS:",
-        "elif len(prompts) <= MIN_PROMPTS:",
+        "elif len(prompts) < (least := fewest(look)):",
+        "elif len(prompts) <= (least := fewest(look)):",
         _TESTS,
         "six prompts get no test, though they can reach 5%",
     ),

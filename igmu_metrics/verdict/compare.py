@@ -48,7 +48,6 @@ from igmu_metrics.verdict.alike import OF_COVERAGE, OF_ROUNDS, differing
 from igmu_metrics.verdict.joint import SCORES
 
 ALPHA: Final = 0.05
-MIN_PROMPTS: Final = 6  # 2/2⁶ ≤ 0.05 < 2/2⁵: the smallest possible p value
 UNADJUSTED: Final = "unadjusted 95% interval"
 FORGETTING: Final = "conditional unlearning accuracy"
 RESISTANCE: Final = "conditional resistance to attacks per image"
@@ -354,7 +353,8 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
                           only_first=0, only_second=0, variance=nan, test="", p=None, why=why, **beside)  # fmt: skip
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
-    gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
+    # Their mean is the difference, and the test adds them up, however many images a prompt has.
+    gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) * len(prompts) / len(chosen)
     shared = intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of)
     look = _look(a, b)
     with at_level(look.level if look else LEVEL):
@@ -368,8 +368,9 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why = a.unfounded or b.unfounded
     elif len(prompts) == 1:
         why = f"there is only one {unit}"
-    elif len(prompts) < MIN_PROMPTS:
-        why = f"with fewer than {MIN_PROMPTS} {unit}s (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
+    elif len(prompts) < (least := fewest(look)):
+        why = f"with fewer than {least} {unit}s (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
+        why += "" if look is None else f" after correction for {look.planned} planned checks"
     elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are not yes or no
         test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
     else:
@@ -393,6 +394,18 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why=why,
         **beside,
     )
+
+
+def fewest(look: Looks | None) -> int:
+    """The number of prompts from which on a test can be significant: if all differ in one direction, p is 2/2ⁿ.
+
+    >>> fewest(None), fewest(Looks(1, 11))
+    (6, 8)
+    """
+    n = 1
+    while (2.0 ** (1 - n) if look is None else look.repeated(2.0 ** (1 - n))) > ALPHA:
+        n += 1
+    return n
 
 
 def _look(a: Scorecard, b: Scorecard) -> Looks | None:

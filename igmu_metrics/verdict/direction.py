@@ -42,7 +42,7 @@ def backward(cards: Iterable[Scorecard], found: Iterable[Checked]) -> list[str]:
         found: what was found.
     """
     of = {(card.model, card.config): card.scores for card in cards}
-    told = {}
+    told: dict[str, None] = {}
     for one in found:
         if one.outcome is Outcome.ERROR:
             continue
