@@ -41,7 +41,8 @@ def planned(asked: Mapping[str, Any]) -> Powered:
         if plan.images:
             costly = True
             alpha = asked["alpha"] / plan.comparison.family
-            say(*costs(plan.images, gpus, looks=asked["looks"], power=asked["chance"], alpha=alpha))
+            looked: dict[str, Any] = {"looks": asked["looks"], "power": asked["chance"], "alpha": alpha}
+            say(*costs(plan.images, gpus, **looked, limit=plan.left))
     for card in read:
         n = prompts if part is None else part.counting(card)
         found, reach = designs(card), detectable(card, n, **how)
@@ -71,7 +72,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     from igmu_data.rows.rounds import named
     from igmu_data.schema import ROUNDS
     from igmu_metrics.cli._card_answers import Forecast
-    from igmu_metrics.statistics.formatting import between, formatted
+    from igmu_metrics.statistics.formatting import beside, formatted
     from igmu_metrics.statistics.level import at_level
     from igmu_metrics.statistics.looks import Looks, level_of
     from igmu_metrics.verdict import forecast, made_up
@@ -105,7 +106,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
         now = f"{card.model}: {label(card.scores, one.figure)} is {formatted(card.figure(*one.figure.split('/', 1)))}"
         then = with_tries(forecast.tries(facts, seeds), one.figure).partition("/")[2]
         of = f" of {then}" * (then != label(card.scores, one.figure))
-        ends = between(one, "[{}, {}]")
+        ends = beside(one, bound)
         if bound is None:
             say(f"{now}; expected interval{of} with {named(rounds or ROUNDS)}: {ends}")
         else:

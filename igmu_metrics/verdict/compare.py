@@ -38,7 +38,14 @@ from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
+from igmu_metrics.statistics import (
+    highest_correlation,
+    holm,
+    intraclass_correlation,
+    mcnemar_exact,
+    paired_difference,
+    paired_permutation,
+)
 from igmu_metrics.statistics.formatting import number
 from igmu_metrics.statistics.intervals import z_value
 from igmu_metrics.statistics.level import LEVEL, at_level
@@ -95,6 +102,7 @@ class Comparison:
         family: number of comparisons of this measure, including those without a test.
         tests: number of tests in the family, which are corrected together.
         correlation: correlation of the difference between two seeds of a prompt, 0..1; None if it is unknown.
+        correlation_high: upper end of its 95% interval, for planning: a few differences determine no correlation.
         why: why there is no test; "" if there is one.
     """
 
@@ -117,6 +125,7 @@ class Comparison:
     family: int = 1
     tests: int = 0
     correlation: float | None = None
+    correlation_high: float | None = None
     why: str = ""
 
     @property
@@ -354,8 +363,9 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
                           only_first=0, only_second=0, variance=nan, test="", p=None, why=why, **beside)  # fmt: skip
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
-    gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) / np.bincount(of)
-    shared = intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of)
+    apart = np.subtract(mine, theirs, dtype=np.float64)
+    gaps = np.bincount(of, apart) / np.bincount(of)
+    shared, most = intraclass_correlation(apart, of), highest_correlation(apart, of)
     look = _look(a, b)
     with at_level(look.level if look else LEVEL):
         difference, interval = paired_difference(mine, theirs, of)
@@ -371,7 +381,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
     elif len(prompts) < MIN_PROMPTS:
         why = f"with fewer than {MIN_PROMPTS} {unit}s (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
     elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are not yes or no
-        test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
+        test, p = "permutation", paired_permutation(apart, of)
     else:
         test, p = "mcnemar", mcnemar_exact(only_first, only_second)
     if p is not None and look is not None:
@@ -390,6 +400,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         test=test,
         p=p,
         correlation=None if shared != shared else shared,
+        correlation_high=None if most != most else most,
         why=why,
         **beside,
     )
