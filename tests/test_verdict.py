@@ -28,7 +28,7 @@ from igmu_metrics.statistics import detectable_difference, prompts_for
 from igmu_metrics.verdict import export
 from igmu_metrics.verdict.compare import ALPHA, ANSWERING, FORGETTING, MEASURES, compared
 from igmu_metrics.verdict.pareto import front
-from igmu_metrics.verdict.planning import costs, detectable, plans
+from igmu_metrics.verdict.planning import assumed, costs, designs, detectable, plans
 from igmu_metrics.verdict.published import compare_published, read_published
 from igmu_metrics.verdict.verify import read_all
 
@@ -351,6 +351,11 @@ def test_a_plan_trusts_no_correlation_that_one_image_determines() -> None:
     assert found.needed is not None
     assert found.needed > 90
     assert "; these images do not show how much further seeds would add, so none are counted; " in found.sentence()
+    rate, design = designs(covered[1]) or pytest.fail("nothing counts")
+    assert (rate, design.n_generations) == (0.95, 2 * n)
+    assert assumed(design) == " (the images of a prompt count as one, because these do not show how alike they are)"
+    assert assumed(replace(design, correlation_high=0.5)).startswith(" (with a seed correlation of 0.50, the upper end")
+    assert assumed(replace(design, n_generations=n)) == ""
     own = detectable(covered[1])
     assert own is not None
     assert own[0] == detectable_difference(0.95, n, seeds=2, seed_correlation=1.0)[0]

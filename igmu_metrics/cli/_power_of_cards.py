@@ -23,7 +23,7 @@ def planned(asked: Mapping[str, Any]) -> Powered:
     from igmu_metrics.coverage import covering
     from igmu_metrics.verdict import forecast
     from igmu_metrics.verdict.compare import require_comparable
-    from igmu_metrics.verdict.planning import costs, designs, detectable, part_of, plans
+    from igmu_metrics.verdict.planning import assumed, costs, designs, detectable, part_of, plans
     from igmu_metrics.verdict.verify import read_all
 
     read = read_all(asked["cards"])
@@ -50,7 +50,7 @@ def planned(asked: Mapping[str, Any]) -> Powered:
             continue
         share, design = found
         reached.append(Reach(card.model, share, n or design.n_prompts, *reach))
-        say(reachable(f"{card.model}'s {share:.2f}", n or design.n_prompts, *reach))
+        say(reachable(f"{card.model}'s {share:.2f}", n or design.n_prompts, *reach) + assumed(design))
         say(
             f"  {counted(design.n_generations, 'image')} from {counted(design.n_prompts, 'prompt')} carry as much "
             f"information as {design.effective:.0f} independent images (design effect {design.effect:.2f})"

@@ -100,7 +100,7 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
             say(reachable(f"{value:g}", n, below, above, each))
             reach.append(Reach("", value, n, below, above))
         if most is not None and n > most:
-            say(f"This is more than the {counted(most, 'prompt')} of the config")
+            say(f"These {n:,} prompts are more than the {counted(most, 'prompt')} of the config")
         elif needed is None:  # otherwise the costs are those of the prompts that are needed
             say(*cost(n, each))
     return Powered(reach=reach, needed=needed, offered=None if rows is None else len(rows))

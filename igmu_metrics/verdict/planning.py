@@ -30,7 +30,7 @@ from igmu_metrics.verdict.joint import SCORE
 
 _SCORED_ON: Final = {SCORE: ("forget", "adversarial", "retain")}  # other scores: retain prompts
 _WHOLE: Final = "the corpus"
-_CAUTIOUS: Final = "the upper end of its 95% interval"
+_CAUTIOUS: Final = " (with a seed correlation of {:.2f}, the upper end of its 95% interval)"
 _COPIES: Final = "these images do not show how much further seeds would add, so none are counted"
 
 
@@ -190,16 +190,12 @@ class Plan:
         if not self.beyond:
             return told
         told += f", but {self.where} has only about {self.offered:,} that count"
-        assumed = (
-            "" if self.correlation is None else f" (with a seed correlation of {self.correlation:.2f}, {_CAUTIOUS})"
-        )
+        cautious = "" if self.correlation is None else _CAUTIOUS.format(self.correlation)
         if self.with_seeds is not None and self.with_seeds <= (self.offered or 0):
-            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds:,} are enough{assumed}"
+            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds:,} are enough{cautious}"
         least = "none up to 1" if self.reach is None else f"{self.reach:.2f}"
         if self.with_seeds is not None:
-            return (
-                f"{told}; smallest difference that all of these prompts and {self.seeds} seeds detect{assumed}: {least}"
-            )
+            return f"{told}; smallest difference that all of these prompts and {self.seeds} seeds detect{cautious}: {least}"
         copies = f"; {_COPIES}" * (self.correlation is not None)
         return f"{told}{copies}; smallest difference that all of these prompts detect: {least}"
 
@@ -322,8 +318,20 @@ def detectable(
         return None
     rate, design = found
     seeds = max(1, round(design.n_generations / design.n_prompts))
-    # The cautious end; if there is no estimate, the seeds of a prompt count as copies.
-    correlation = design.correlation_high if design.correlation_high == design.correlation_high else 1.0
     return detectable_difference(
-        rate, prompts or design.n_prompts, seeds=seeds, seed_correlation=correlation, power=power, alpha=alpha
+        rate, prompts or design.n_prompts, seeds=seeds, seed_correlation=_alike(design), power=power, alpha=alpha
     )
+
+
+def assumed(design: Design) -> str:
+    """What `detectable` assumes about the seeds of a prompt, in words; "" if prompts have one image each."""
+    if design.n_generations == design.n_prompts:
+        return ""
+    if (alike := _alike(design)) < 1:
+        return _CAUTIOUS.format(alike)
+    return " (the images of a prompt count as one, because these do not show how alike they are)"
+
+
+def _alike(design: Design) -> float:
+    """Correlation of a prompt's seeds to plan with: the cautious end; if there is no estimate, seeds are copies."""
+    return design.correlation_high if design.correlation_high == design.correlation_high else 1.0
