@@ -195,7 +195,8 @@ class Plan:
             return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds:,} are enough{cautious}"
         least = "none up to 1" if self.reach is None else f"{self.reach:.2f}"
         if self.with_seeds is not None:
-            return f"{told}; smallest difference that all of these prompts and {self.seeds} seeds detect{cautious}: {least}"
+            known = f"all of these prompts and {self.seeds} seeds detect{cautious}"
+            return f"{told}; smallest difference that {known}: {least}"
         copies = f"; {_COPIES}" * (self.correlation is not None)
         return f"{told}{copies}; smallest difference that all of these prompts detect: {least}"
 
