@@ -35,7 +35,9 @@ def planned(asked: Mapping[str, Any]) -> Powered:
     if rounds is not None or "bound" in asked:
         rows = forecast.corpus_of(read, asked.get("bench"), asked.get("revision"))
     part = None if rows is None or rounds is None else part_of([r for r in rows if r.round <= rounds], rounds)
-    compared, reached, costly = plans(read, **how, part=part), [], False
+    whole = forecast.corpus_at_hand(read) if part is None else None
+    limit = part if whole is None else part_of(whole, None)
+    compared, reached, costly = plans(read, **how, part=limit), [], False
     for plan in compared:
         say(plan.sentence())
         if plan.images:

@@ -24,7 +24,6 @@ from igmu_metrics.statistics import Design, design_effect, detectable_difference
 from igmu_metrics.statistics.formatting import number
 from igmu_metrics.statistics.looks import cost
 from igmu_metrics.statistics.power import MOST
-from igmu_metrics.verdict import forecast
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, RESISTANCE, Comparison, compared
 from igmu_metrics.verdict.joint import SCORE
 
@@ -254,13 +253,9 @@ def units(rows: Iterable[Row], split: str) -> int:
     return len({row.attack_source_id or row.id for row in rows if row.split == split and row.probe not in ASIDE})
 
 
-def part_of(rows: Sequence[Row], rounds: int) -> Part:
-    """The part of the protocol that consists of these rows, which are those of the first rounds."""
-    return _part(named(rounds), rows)
-
-
-def _part(name: str, rows: Sequence[Row]) -> Part:
-    return Part(name, {split: units(rows, split) for split in SPLITS})
+def part_of(rows: Sequence[Row], rounds: int | None) -> Part:
+    """The part of the protocol that consists of these rows, those of the first rounds; None for the whole corpus."""
+    return Part(_WHOLE if rounds is None else named(rounds), {split: units(rows, split) for split in SPLITS})
 
 
 def plans(
@@ -272,12 +267,10 @@ def plans(
         cards: cards of models scored in the same way.
         power: chance of detecting a difference as large as the measured one.
         alpha: two-sided error, shared by all comparisons of a measure, since all of them will be tested.
-        part: part of the protocol that limits the plans; None for the whole corpus. The number of its source prompts is
-            known only if this computer has it.
+        part: part of the protocol that limits the plans; None for the whole corpus as the cards know it, without the
+            number of its source prompts.
     """
     own = {card.model: card.coverage or {} for card in cards}
-    if part is None and (rows := forecast.corpus_at_hand(cards)) is not None:
-        part = _part(_WHOLE, rows)
     return [plan(c, power=power, alpha=alpha, **_corpus(c, own[c.first], part)) for c in compared(cards)]
 
 
