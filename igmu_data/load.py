@@ -126,6 +126,11 @@ def is_made(config: str, bench: str | os.PathLike[str] | None = None, revision: 
     return not elsewhere and (own or group not in (RESTRICTED_DOMAIN, SANDBOX))
 
 
+def at_hand(config: str) -> bool:
+    """Whether the rows of a config are made by the package or in a folder, so that nothing has to be downloaded."""
+    return is_made(config) or Path(locate(config)).is_dir()
+
+
 @cached
 def _made(config: str) -> Mapping[str, Row]:
     """The rows of a config by id, in the order of a bench's files; many concepts take a while and show progress."""

@@ -17,8 +17,11 @@ from igmu_data.errors import BudgetError, InputError, OutOfRangeError
 from igmu_data.load import bench_rows
 from igmu_data.schema import Row
 from igmu_metrics.cli import app
+from igmu_metrics.contract import Estimate
 from igmu_metrics.scorecard import Scorecard
+from igmu_metrics.statistics.formatting import beside
 from igmu_metrics.verdict import forecast, made_up
+from igmu_metrics.verdict.compare import FORGETTING, RESISTANCE
 from igmu_metrics.verdict.criteria import figures
 from igmu_metrics.verdict.verify import read_all
 
@@ -405,3 +408,72 @@ def test_a_power_below_alpha_is_refused(there: Path) -> None:
         error = run(*words, "--power", "0.01")[1]
         assert isinstance(error, OutOfRangeError), words
         assert "power is 0.01; it must be at least alpha" in str(error)
+
+
+# --- what a corpus has, and how a plan is printed ---------------------------------------------------------------------
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    done = CliRunner().invoke(app, ["power", *arguments, "--json"])
+    found: dict[str, Any] = json.loads(done.stdout)["result"]
+    return found
+
+
+def test_attacks_are_limited_by_their_source_prompts(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the 56 plain prompts has no adversarial prompt, but plans said 56, or 55, depending on the options."""
+    monkeypatch.setattr(made_up, "foresee", _few(made_up.foresee))
+    rows = bench_rows("sandbox.church").values()
+    sources = len({row.attack_source_id for row in rows if row.split == "adversarial"})
+    plain = sum((row.split, row.probe) == ("forget", "direct") for row in rows)
+    assert (sources, plain) == (55, 56)
+    for more in ((), ("--protocol", "full")):
+        plans = answer("cards/esd.json", "cards/uce.json", *more)["plans"]
+        found = {one["offered"] for one in plans if one["comparison"]["measure"] == RESISTANCE and one["needed"]}
+        assert found == {sources}, more
+    of_attacks = answer("--rate", "0", "--bound", "asr=0.1", "--seeds", "2", *CHURCH)
+    assert of_attacks["offered"] == sources
+    assert answer("--rate", "0", "--bound", "0.1", *CHURCH)["offered"] == plain
+
+
+def test_source_prompts_of_a_corpus_elsewhere_are_not_guessed(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is downloaded for a limit, and plain prompts do not stand for source prompts."""
+    monkeypatch.setattr(forecast, "at_hand", lambda config: False)
+    plans = answer("cards/esd.json", "cards/uce.json")["plans"]
+    found = {(one["comparison"]["measure"], one["offered"]) for one in plans if one["needed"]}
+    assert (RESISTANCE, None) in found
+    assert (FORGETTING, 56) in found
+
+
+def test_an_interval_is_visibly_on_its_side_of_the_bound(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end 0.1034 was printed as 0.10, so that an interval that ends above the bound 0.1 seemed to end at it."""
+    seen = [made_up.Foreseen("attack_success_rate/asr_any@k", 0.0, (0.0, 0.1034), 0.3)]
+    monkeypatch.setattr(made_up, "foresee", lambda *given, **how: seen)
+    told, _ = run("--rate", "0", "--bound", "asr=0.1", *CHURCH)
+    assert "not enough to show that asr 0 is below 0.1: a chance of 30%; expected interval [0.000, 0.103]" in told
+    told, _ = run("cards/esd.json", "--bound", "asr=0.1")
+    assert "(expected interval [0.000, 0.103])" in told
+    for end, printed in ((0.09999, "0.09999"), (0.1, "0.10"), (0.100000001, "0.100000001"), (0.2, "0.20")):
+        assert beside(Estimate(0.0, (0.0, end)), 0.1).endswith(f", {printed}]"), end
+    assert beside(Estimate(0.5), 0.1) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--rate", "93", "--rate", "97"), "--rate is 93; it must be a fraction, from 0 to 1, not a percentage, such "),
+        (("--rate", "0.9", "--rate", "97"), "such as 0.97 for 97%."),
+        (("--rate", "93", "--prompts", "10"), "--rate is 93; "),
+        (("--rate", "-0.1", "--bound", "0.5"), "--rate is -0.1; it must be a fraction, from 0 to 1, not a percentage."),
+        (("--rate", "0.1", "--bound", "5"), "--bound is 5; it must be a fraction, greater than 0 and less than 1, not"),
+        (("--rate", "10", "--bound", "asr=0.2", *CHURCH), "--rate is 10; "),
+        (("--rate", "0.1", "--bound", "asr=20", *CHURCH), "--bound is 20; "),
+        (("--rate", "0.1", "--rate", "0.2", "--power", "80"), "--power is 80; "),
+        (("cards/esd.json", "--alpha", "5"), "--alpha is 5; "),
+        (("cards/esd.json", "--bound", "asr=0.9", "--power", "80"), "--power is 80; "),
+    ],
+)
+def test_a_percentage_is_refused_by_the_name_of_its_option(there: Path, arguments: tuple[str, ...], told: str) -> None:
+    """`--rate 93` ended with "first is 93.0", the name of a parameter of a function."""
+    error = run(*arguments)[1]
+    assert isinstance(error, OutOfRangeError), error
+    assert told in str(error)

@@ -119,7 +119,7 @@ class TestPlanted:
         ("no-such-command", "InputError: igmu: No such command 'no-such-command'"),
         ("families {card} --chart {card}", "this is also an input file and would be overwritten"),
         ("leaderboard {cards} --out {card}", "is not an earlier output of this kind that igmu wrote"),
-        ("power {card} --alpha 2", "alpha is 2.0; it must lie between 0 and 1"),
+        ("power {card} --alpha 2", "--alpha is 2; it must be a fraction, greater than 0 and less than 1"),
         ("verify {card} --detector labels:x.csv", "has no effect unless images are scored again. Specify --images"),
     ],
 )

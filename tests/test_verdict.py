@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,9 +26,9 @@ from igmu_metrics.report.view import Section, view
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics import detectable_difference, paired_permutation, prompts_for
 from igmu_metrics.verdict import export
-from igmu_metrics.verdict.compare import ANSWERING, FORGETTING, MEASURES, compared
+from igmu_metrics.verdict.compare import ALPHA, ANSWERING, FORGETTING, MEASURES, compared
 from igmu_metrics.verdict.pareto import front
-from igmu_metrics.verdict.planning import detectable, plans
+from igmu_metrics.verdict.planning import assumed, costs, designs, detectable, plans
 from igmu_metrics.verdict.published import compare_published, read_published
 from igmu_metrics.verdict.verify import read_all
 
@@ -289,6 +291,32 @@ def test_power_knows_what_a_config_has() -> None:
         run("power", "--rate", "0.9", "--rate", "0.6", "--bound", "0.5")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--rate", "0.9", "--rate", "0.8"),
+        ("--rate", "0.9", "--rate", "0.6", "--seeds", "2", "--looks", "40"),
+        ("--rate", "0.5", "--protocol", "full"),
+        ("--rate", "0.5", "--prompts", "500"),
+        ("--rate", "0.04", "--bound", "0.1"),
+        ("--rate", "0", "--bound", "0.065"),
+    ],
+)
+def test_no_plan_has_more_images_than_its_config(arguments: tuple[str, ...]) -> None:
+    """Costs were those of interim checks that the corpus cannot reach, or of prompts that it does not have."""
+    told = " ".join(run("power", *arguments, "--config", "sandbox.church").split())
+    seen = re.findall(
+        r"([\d,]+) images of both models; with \d+ interim checks, ([\d,]+) expected, ([\d,]+) at most", told
+    )
+    assert seen
+    seeds = [2 if "--seeds" in arguments else 1, 5]  # as asked, then the whole config
+    for at, line in enumerate(seen):
+        images, expected, most = (int(number.replace(",", "")) for number in line)
+        assert most <= 2 * 56 * seeds[at if "500" not in arguments else 1]
+        assert images <= most
+        assert expected <= most
+
+
 def test_a_plan_ends_where_the_corpus_does() -> None:
     n, draw = 20, np.random.default_rng(0)
     ids = [f"p{at // 2:02d}" for at in range(2 * n)]
@@ -308,16 +336,62 @@ def test_a_plan_ends_where_the_corpus_does() -> None:
     assert known.reach is not None
     c = known.comparison
     assert c.correlation is not None
-    variance = c.variance * (c.correlation + (1 - c.correlation) / 5) / (c.correlation + (1 - c.correlation) / 2)
+    high = c.correlation_high
+    assert high is not None
+    assert c.correlation + 0.2 < high < 1
+    assert known.correlation == high
+    variance = c.variance * (high + (1 - high) / 5) / (high + (1 - high) / 2)
     least, less = (prompts_for(known.reach * part, variance, alpha=0.05 / 3) for part in (1.0, 0.97))
     assert least <= 40 < less
     said = known.sentence()
     assert "in total), but the corpus has only about 40 that count; " in said
-    assert said.endswith(f"smallest difference that all of these prompts and 5 seeds detect: {known.reach:.2f}")
+    cautious = f" (with a seed correlation of {high:.2f}, the upper end of its 95% interval)"
+    assert said.endswith(f"all of these prompts and 5 seeds detect{cautious}: {known.reach:.2f}")
     near = replace(known, with_seeds=39)
-    assert near.sentence().endswith("only about 40 that count; with all 5 seeds of each, about 39 are enough")
+    assert near.sentence().endswith(
+        f"only about 40 that count; with all 5 seeds of each, about 39 are enough{cautious}"
+    )
     (unknown,) = [p for p in plans([a, b]) if p.comparison.second == "b"]
     assert (unknown.needed, unknown.offered, unknown.beyond) == (known.needed, None, False)
+
+
+def test_a_plan_trusts_no_correlation_that_one_image_determines() -> None:
+    """Of 20 images one differs, so that the seeds seem independent: five of each were said to save most prompts."""
+    n = 10
+    a, b = (lines(name, [(f"p{at // 2}", name == "b" and at == 0, True) for at in range(2 * n)]) for name in ("a", "b"))
+    asked = {"forget": Coverage(n_prompts=n, n_prompts_asked=90, n_generations=2 * n, n_generations_asked=450)}
+    covered = [card.model_copy(update={"coverage": asked}) for card in (a, b)]
+    (found,) = [p for p in plans(covered) if p.comparison.second == "b"]
+    assert found.comparison.correlation == pytest.approx(0)
+    assert (found.comparison.correlation_high, found.correlation, found.with_seeds) == (1.0, 1.0, None)
+    assert found.needed is not None
+    assert found.needed > 90
+    assert "; these images do not show how much further seeds would add, so none are counted; " in found.sentence()
+    rate, design = designs(covered[1]) or pytest.fail("nothing counts")
+    assert (rate, design.n_generations) == (0.95, 2 * n)
+    assert assumed(design) == " (the images of a prompt count as one, because these do not show how alike they are)"
+    assert assumed(replace(design, correlation_high=0.5)).startswith(" (with a seed correlation of 0.50, the upper end")
+    assert assumed(replace(design, n_generations=n)) == ""
+    own = detectable(covered[1])
+    assert own is not None
+    assert own[0] == detectable_difference(0.95, n, seeds=2, seed_correlation=1.0)[0]
+
+
+def test_costs_from_cards_end_where_the_corpus_does() -> None:
+    """The most images of a plan with interim checks were more than the corpus has."""
+    seen = [(True, False)] * 8 + [(False, True)] * 4 + [(False, False)] * 2 + [(True, True)] * 6
+    a, b = (lines(name, [(f"p{i}", one[at], True) for i, one in enumerate(seen)]) for name, at in (("a", 1), ("b", 0)))
+    (needed,) = [p.needed for p in plans([a, b]) if p.comparison.second == "b"]
+    assert needed is not None
+    whole = needed + 3
+    asked = {"forget": Coverage(n_prompts=20, n_prompts_asked=whole, n_generations=20, n_generations_asked=whole)}
+    covered = [card.model_copy(update={"coverage": asked}) for card in (a, b)]
+    (found,) = [p for p in plans(covered) if p.comparison.second == "b"]
+    assert (found.images, found.left) == (2 * (needed - 20), 2 * (whole - 20))
+    assert found.images is not None
+    how: dict[str, Any] = {"looks": 11, "power": 0.8, "alpha": ALPHA / 3}
+    assert f", {found.left:,} at most" in costs(found.images, (), **how, limit=found.left)[0]
+    assert f", {found.left:,} at most" not in costs(found.images, (), **how)[0]
 
 
 # --- export ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from igmu_metrics.statistics import (
     detectable_difference,
     detectable_gap,
     effective_trials,
+    highest_correlation,
     holm,
     mcnemar_exact,
     mean_estimate,
@@ -281,6 +282,29 @@ def test_a_correlation_is_found_again() -> None:
     found = design_effect(hits.ravel(), np.repeat(np.arange(3000), 4))
     assert found.correlation == pytest.approx(0.4, abs=0.03)
     assert found.effect == pytest.approx(1 + 3 * 0.4, abs=0.1)
+
+
+@pytest.mark.parametrize(("n", "p", "shared"), [(50, 0.05, 0.5), (50, 0.2, 0.3), (30, 0.5, 0.5), (100, 0.1, 0.8)])
+def test_the_highest_correlation_is_seldom_below_the_true_one(n: int, p: float, shared: float) -> None:
+    """Also where so few images differ that the estimate is often 0."""
+    rng, prompts = np.random.default_rng(0), np.repeat(np.arange(n), 2)
+    found = []
+    for _ in range(200):
+        copied = rng.random((n, 2)) < shared**0.5
+        hits = np.where(copied, rng.random((n, 1)) < p, rng.random((n, 2)) < p).astype(float)
+        found.append(highest_correlation(hits.ravel(), prompts))
+    known = [most for most in found if most == most]
+    assert np.mean(np.array(known) >= shared) >= 0.965
+    assert len(known) > 150
+
+
+def test_the_highest_correlation_approaches_the_estimate() -> None:
+    rng, n = np.random.default_rng(0), 20_000
+    hits, prompts = rng.random(2 * n) < 0.5, np.repeat(np.arange(n), 2)
+    assert highest_correlation(hits, prompts) == pytest.approx(0, abs=0.05)
+    assert highest_correlation(np.repeat(hits[:n], 2), prompts) == 1
+    assert np.isnan(highest_correlation([1, 0, 1], np.arange(3)))
+    assert np.isnan(highest_correlation([1, 1, 1, 1], np.repeat(np.arange(2), 2)))
 
 
 @pytest.mark.slow

@@ -243,7 +243,8 @@ class Powered:
         reach: the smallest detectable differences.
         needed: number of prompts needed to distinguish two assumed rates, or a rate and a bound; null if none were
             given. For a bound on attacks, it counts source prompts, and is null if the config has too few.
-        offered: number of plain prompts of the config, null if none was given.
+        offered: number of plain prompts of the config, null if none was given; for a bound on attacks, of source
+            prompts.
         forecasts: the intervals that models are expected to get in a part of the protocol.
     """
 

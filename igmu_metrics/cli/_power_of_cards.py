@@ -23,7 +23,7 @@ def planned(asked: Mapping[str, Any]) -> Powered:
     from igmu_metrics.coverage import covering
     from igmu_metrics.verdict import forecast
     from igmu_metrics.verdict.compare import require_comparable
-    from igmu_metrics.verdict.planning import costs, designs, detectable, part_of, plans
+    from igmu_metrics.verdict.planning import assumed, costs, designs, detectable, part_of, plans
     from igmu_metrics.verdict.verify import read_all
 
     read = read_all(asked["cards"])
@@ -35,13 +35,16 @@ def planned(asked: Mapping[str, Any]) -> Powered:
     if rounds is not None or "bound" in asked:
         rows = forecast.corpus_of(read, asked.get("bench"), asked.get("revision"))
     part = None if rows is None or rounds is None else part_of([r for r in rows if r.round <= rounds], rounds)
-    compared, reached, costly = plans(read, **how, part=part), [], False
+    whole = forecast.corpus_at_hand(read) if part is None else None
+    limit = part if whole is None else part_of(whole, None)
+    compared, reached, costly = plans(read, **how, part=limit), [], False
     for plan in compared:
         say(plan.sentence())
         if plan.images:
             costly = True
             alpha = asked["alpha"] / plan.comparison.family
-            say(*costs(plan.images, gpus, looks=asked["looks"], power=asked["chance"], alpha=alpha))
+            looked: dict[str, Any] = {"looks": asked["looks"], "power": asked["chance"], "alpha": alpha}
+            say(*costs(plan.images, gpus, **looked, limit=plan.left))
     for card in read:
         n = prompts if part is None else part.counting(card)
         found, reach = designs(card), detectable(card, n, **how)
@@ -49,7 +52,7 @@ def planned(asked: Mapping[str, Any]) -> Powered:
             continue
         share, design = found
         reached.append(Reach(card.model, share, n or design.n_prompts, *reach))
-        say(reachable(f"{card.model}'s {share:.2f}", n or design.n_prompts, *reach))
+        say(reachable(f"{card.model}'s {share:.2f}", n or design.n_prompts, *reach) + assumed(design))
         say(
             f"  {counted(design.n_generations, 'image')} from {counted(design.n_prompts, 'prompt')} carry as much "
             f"information as {design.effective:.0f} independent images (design effect {design.effect:.2f})"
@@ -71,7 +74,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
     from igmu_data.rows.rounds import named
     from igmu_data.schema import ROUNDS
     from igmu_metrics.cli._card_answers import Forecast
-    from igmu_metrics.statistics.formatting import between, formatted
+    from igmu_metrics.statistics.formatting import beside, formatted
     from igmu_metrics.statistics.level import at_level
     from igmu_metrics.statistics.looks import Looks, level_of
     from igmu_metrics.verdict import forecast, made_up
@@ -105,7 +108,7 @@ def _forecast(card: Scorecard, rows: Sequence[Row], rounds: int | None, asked: M
         now = f"{card.model}: {label(card.scores, one.figure)} is {formatted(card.figure(*one.figure.split('/', 1)))}"
         then = with_tries(forecast.tries(facts, seeds), one.figure).partition("/")[2]
         of = f" of {then}" * (then != label(card.scores, one.figure))
-        ends = between(one, "[{}, {}]")
+        ends = beside(one, bound)
         if bound is None:
             say(f"{now}; expected interval{of} with {named(rounds or ROUNDS)}: {ends}")
         else:

@@ -27,7 +27,7 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
     from igmu_metrics.verdict.planning import costs
 
     rates, seeds, gpus = asked["rate"], asked["seeds"], asked["gpus"]
-    bound = None if "bound" not in asked else _number(asked["bound"])
+    bound = None if "bound" not in asked else number_of(asked["bound"])
     prompts, protocol = asked.get("prompts"), asked.get("protocol")
     if len(rates) > 2:
         raise InputError(f"--rate is used {len(rates)} times. Specify two rates.")
@@ -57,6 +57,10 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
             return prompts_for_bound(rates[0], bound, seeds=seeds, **how)
         return prompts_needed(rates[0], rates[1], seeds=seeds, **paired)
 
+    def cost(n: int, each: int) -> list[str]:
+        return costs(2 * n * each, gpus, **looked, limit=None if most is None else 2 * most * each)
+
+    most = None if rows is None else len(rows)
     needed, reach = None, []
     if bound is not None or len(rates) == 2:
         needed = n = required(seeds)
@@ -65,18 +69,18 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
             say(f"Comparing {rates[0]:g} with {rates[1]:g} requires {told}")
         else:
             say(f"Showing that {rates[0]:g} is {'below' if rates[0] < bound else 'above'} {bound:g} requires {told}")
-        if n < MOST:
-            say(*costs(2 * n * seeds, gpus, **looked))
+        if most is not None and n > most:
+            say(f"This is more than the {counted(most, 'prompt')} of the config")
+            if seeds < SEEDS_PER_ROW and (fewer := required(SEEDS_PER_ROW)) < n:
+                say(f"With {SEEDS_PER_ROW} images each, {counted(fewer, 'prompt')} would be required")
+            say(f"All prompts of the config with {counted(seeds, 'image')} each:", *cost(most, seeds))
+        elif n < MOST:
+            say(*cost(n, seeds))
         elif gpus or "looks" in asked["given"]:
             say("  There is no estimate of time or cost, because the number of prompts is not known")
     planned = [] if prompts is None else [(prompts, seeds)]
     if rows is not None:
-        most = len(rows)
-        if needed is not None and needed > most:
-            say(f"This is more than the {counted(most, 'prompt')} of the config")
-            if seeds < SEEDS_PER_ROW and (fewer := required(SEEDS_PER_ROW)) < needed:
-                say(f"With {SEEDS_PER_ROW} images each, {counted(fewer, 'prompt')} would be required")
-        elif needed is not None:
+        if needed is not None and needed <= len(rows):
             rounds = sorted(row.round for row in rows)[needed - 1]
             told = f"These prompts are in rounds 1 to {rounds}"
             one_concept = config_target(asked["config"]) is not None  # igmu run accepts only one
@@ -89,45 +93,39 @@ def assumed(asked: Mapping[str, Any]) -> Powered:
         if needed is not None and protocol is not None:
             enough = "enough" if needed <= (prompts or 0) else "not enough"
             say(f"{_first(named(rounds_of(protocol)))} has {counted(prompts or 0, 'plain prompt')}, which is {enough}")
-        planned += [(most, SEEDS_PER_ROW)] if bound is None else []
+        planned += [(len(rows), SEEDS_PER_ROW)] if bound is None else []
     for n, each in planned:
         for value in rates:
             below, above = detectable_difference(value, n, seeds=each, **paired)
             say(reachable(f"{value:g}", n, below, above, each))
             reach.append(Reach("", value, n, below, above))
-        if needed is None:  # otherwise the costs are those of the prompts that are needed
-            say(*costs(2 * n * each, gpus, **looked))
+        if most is not None and n > most:
+            say(f"These {n:,} prompts are more than the {counted(most, 'prompt')} of the config")
+        elif needed is None:  # otherwise the costs are those of the prompts that are needed
+            say(*cost(n, each))
     return Powered(reach=reach, needed=needed, offered=None if rows is None else len(rows))
 
 
 def of_attacks(asked: Mapping[str, Any]) -> Powered:
     """The smallest part of a protocol that shows on which side of a bound an assumed attack success is."""
     from igmu_data.configs import config_target
-    from igmu_data.errors import InputError, OutOfRangeError
+    from igmu_data.errors import InputError
     from igmu_data.rows.rounds import named, rounds_of
     from igmu_data.schema import ROUNDS, SEEDS_PER_ROW
     from igmu_metrics.cli._card_answers import Forecast, Powered
-    from igmu_metrics.statistics.formatting import between
+    from igmu_metrics.statistics.formatting import beside
     from igmu_metrics.statistics.level import at_level
     from igmu_metrics.statistics.looks import level_of
     from igmu_metrics.verdict import forecast, made_up
-    from igmu_metrics.verdict.planning import costs
+    from igmu_metrics.verdict.planning import costs, units
 
     (rate,), name = asked["rate"], asked["bound"].partition("=")[0].strip()
-    bound = _number(asked["bound"])
+    bound = number_of(asked["bound"])
     seeds, alpha = asked["seeds"], asked["alpha"] / asked["comparisons"]
     if "config" not in asked:
         raise InputError(
             f"--bound {asked['bound']} requires the attacks of a config. Add --config, such as object.church."
         )
-    for flag, value in (
-        ("--rate", rate),
-        ("--bound", bound),
-        ("--power", asked["chance"]),
-        ("--alpha", asked["alpha"]),
-    ):
-        if not (0 <= value <= 1 if flag == "--rate" else 0 < value < 1):
-            raise OutOfRangeError(f"{flag} is {value!r}; it must lie between 0 and 1.")
     if rate == bound:
         raise InputError(
             f"the rate and the bound are both {rate!r}, so no number of prompts decides. Use another rate."
@@ -139,7 +137,7 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
         shared = made_up.Correlations(max(shared), shared.sources)
     full, known = forecast.assumed(name, rate, seeds, shared)
     rows = _corpus(asked)
-    plain = _plain(asked, rows)
+    _plain(asked, rows)
     if (target := config_target(asked["config"])) is None:
         raise InputError(f"config {asked['config']!r} is not about one concept. Specify one, such as object.church.")
 
@@ -160,10 +158,10 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     (found,) = seen
     side = "below" if rate < bound else "above"
     attacks = [r for r in rows if r.split == "adversarial" and r.round <= (rounds or ROUNDS)]
-    sources = len({r.attack_source_id or r.id for r in attacks})
+    sources = units(attacks, "adversarial")
     each = f"{counted(len(attacks), 'adversarial prompt')} made from {counted(sources, 'source prompt')}, "
     each += f"with {counted(seeds, 'image')} each"
-    chance = f"a chance of {found.chance:.0%}; expected interval {between(found, '[{}, {}]')}"
+    chance = f"a chance of {found.chance:.0%}; expected interval {beside(found, bound)}"
     if only is not None:
         say(f"{_first(named(only))} shows that {name} {rate:g} is {side} {bound:g} with {chance} ({each})")
     elif rounds is None:
@@ -175,7 +173,7 @@ def of_attacks(asked: Mapping[str, Any]) -> Powered:
     limit, power = 2 * len(rows) * seeds, asked["chance"]
     say(*costs(2 * generated * seeds, asked["gpus"], looks=asked["looks"], power=power, alpha=alpha, limit=limit))
     told = Forecast("", rounds or ROUNDS, seeds, full, found.value, found.interval, bound, found.chance)
-    return Powered(forecasts=[told], needed=sources if rounds else None, offered=len(plain))
+    return Powered(forecasts=[told], needed=sources if rounds else None, offered=units(rows, "adversarial"))
 
 
 def reachable(what: str, prompts: int, below: float, above: float, seeds: int | None = None) -> str:
@@ -191,7 +189,7 @@ def _first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _number(text: str) -> float:
+def number_of(text: str) -> float:
     """The number of `--bound`."""
     from igmu_data.errors import InputError
 

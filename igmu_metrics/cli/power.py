@@ -210,7 +210,24 @@ def _checked(given: Mapping[str, Any]) -> str:
         )
     if mode != _RATES and len(given.get("rate", ())) > 1:
         raise InputError(f"--rate is used {len(given['rate'])} times. With --bound, specify only one rate.")
+    _require_fractions(given, mode)
     return mode
+
+
+def _require_fractions(given: Mapping[str, Any], mode: str) -> None:
+    """Refuse rates that are not fractions, by the name of their option; a bound on a scorecard is checked with it."""
+    from igmu_data.errors import OutOfRangeError
+    from igmu_metrics.cli._power_of_rates import number_of
+
+    rates = [("rate", value) for value in given.get("rate", ())]
+    rates += [("bound", number_of(given["bound"]))] if "bound" in given and mode != _CARDS else []
+    for name, value in [*rates, *((name, given[name]) for name in ("chance", "alpha") if name in given)]:
+        if not (0 <= value <= 1 if name == "rate" else 0 < value < 1):
+            ends = "from 0 to 1" if name == "rate" else "greater than 0 and less than 1"
+            percent = f", such as {value / 100:g} for {value:g}%" if 1 < value < 100 else ""
+            raise OutOfRangeError(
+                f"{_flag(name)} is {value:g}; it must be a fraction, {ends}, not a percentage{percent}."
+            )
 
 
 def _flag(name: str) -> str:

@@ -11,7 +11,7 @@ Conventions:
 
 from igmu_metrics.statistics.agreement import kappa, youden
 from igmu_metrics.statistics.corrected import rogan_gladen
-from igmu_metrics.statistics.design import Design, design_effect, intraclass_correlation
+from igmu_metrics.statistics.design import Design, design_effect, highest_correlation, intraclass_correlation
 from igmu_metrics.statistics.differences import paired_difference, unpaired_difference
 from igmu_metrics.statistics.estimates import effective_trials, mean_estimate
 from igmu_metrics.statistics.intervals import overlap, wilson
@@ -42,6 +42,7 @@ __all__ = [
     "detectable_gap",
     "effective_trials",
     "harmonic_mean",
+    "highest_correlation",
     "holm",
     "intraclass_correlation",
     "kappa",

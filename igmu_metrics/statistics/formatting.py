@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from igmu_metrics.contract import Interval
 
 DASH: Final = "–"
+_MOST_DIGITS: Final = 17
 
 
 class HasInterval(Protocol):
@@ -66,6 +67,24 @@ def between(
     """
     ends = bounds(figure)
     return form.format(*(number(scale * end, spec) for end in ends)) if ends else missing
+
+
+def beside(figure: HasInterval | None, bound: float | None, form: str = "[{}, {}]") -> str:
+    """The interval for a figure, with enough digits to show on which side of a bound each end is.
+
+    >>> from igmu_metrics.contract import Estimate
+    >>> beside(Estimate(0.0, (0.0, 0.1034)), 0.1), beside(Estimate(0.0, (0.0, 0.1034)), 0.2)
+    ('[0.000, 0.103]', '[0.00, 0.10]')
+    """
+
+    def told(end: float, spec: str) -> bool:
+        shown = float(number(end, spec))
+        return bound is None or (shown > bound, shown < bound) == (end > bound, end < bound)
+
+    ends = bounds(figure) or ()
+    specs = (f".{digits}f" for digits in range(2, _MOST_DIGITS))
+    spec = next((spec for spec in specs if all(told(end, spec) for end in ends)), f".{_MOST_DIGITS}f")
+    return between(figure, form, spec)
 
 
 def formatted(

@@ -38,7 +38,14 @@ from igmu_metrics.coverage import covered
 from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
-from igmu_metrics.statistics import holm, intraclass_correlation, mcnemar_exact, paired_difference, paired_permutation
+from igmu_metrics.statistics import (
+    highest_correlation,
+    holm,
+    intraclass_correlation,
+    mcnemar_exact,
+    paired_difference,
+    paired_permutation,
+)
 from igmu_metrics.statistics.formatting import number, p_value
 from igmu_metrics.statistics.intervals import z_value
 from igmu_metrics.statistics.level import LEVEL, at_level
@@ -94,6 +101,7 @@ class Comparison:
         family: number of comparisons of this measure, including those without a test.
         tests: number of tests in the family, which are corrected together.
         correlation: correlation of the difference between two seeds of a prompt, 0..1; None if it is unknown.
+        correlation_high: upper end of its 95% interval, for planning: a few differences determine no correlation.
         why: why there is no test; "" if there is one.
     """
 
@@ -116,6 +124,7 @@ class Comparison:
     family: int = 1
     tests: int = 0
     correlation: float | None = None
+    correlation_high: float | None = None
     why: str = ""
 
     @property
@@ -353,9 +362,10 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
                           only_first=0, only_second=0, variance=nan, test="", p=None, why=why, **beside)  # fmt: skip
     mine, theirs = [p.first for p in chosen], [p.second for p in chosen]
     prompts, of = np.unique([p.prompt for p in chosen], return_inverse=True)
+    apart = np.subtract(mine, theirs, dtype=np.float64)
     # Their mean is the difference, and the test adds them up, however many images a prompt has.
-    gaps = np.bincount(of, np.subtract(mine, theirs, dtype=np.float64)) * len(prompts) / len(chosen)
-    shared = intraclass_correlation(np.subtract(mine, theirs, dtype=np.float64), of)
+    gaps = np.bincount(of, apart) * len(prompts) / len(chosen)
+    shared, most = intraclass_correlation(apart, of), highest_correlation(apart, of)
     look = _look(a, b)
     with at_level(look.level if look else LEVEL):
         difference, interval = paired_difference(mine, theirs, of)
@@ -372,7 +382,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why = f"with fewer than {least} {unit}s (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
         why += "" if look is None else f" after correction for {look.planned} planned checks"
     elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are not yes or no
-        test, p = "permutation", paired_permutation(np.subtract(mine, theirs, dtype=np.float64), of)
+        test, p = "permutation", paired_permutation(apart, of)
     else:
         test, p = "mcnemar", mcnemar_exact(only_first, only_second)
     if p is not None and look is not None:
@@ -391,6 +401,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         test=test,
         p=p,
         correlation=None if shared != shared else shared,
+        correlation_high=None if most != most else most,
         why=why,
         **beside,
     )

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from igmu_data.errors import InputError, OutOfRangeError
-from igmu_data.load import bench_rows, digest
+from igmu_data.errors import IgmuError, InputError, OutOfRangeError
+from igmu_data.load import at_hand, bench_rows, digest
 from igmu_data.numerals import counted
 from igmu_data.rows.rounds import named
 from igmu_data.schema import ROUNDS, Row
@@ -111,6 +111,16 @@ def corpus_of(cards: Sequence[Scorecard], bench: str | None, revision: str | Non
             f"found here ({here}). Specify the corpus with --bench and --revision."
         )
     return rows
+
+
+def corpus_at_hand(cards: Sequence[Scorecard]) -> list[Row] | None:
+    """The rows of the corpus on which cards were scored; None if they would have to be downloaded, or are others."""
+    if not cards or not at_hand(cards[0].config):
+        return None
+    try:
+        return corpus_of(cards, None, None)
+    except IgmuError:
+        return None
 
 
 def seeds_of(card: Scorecard) -> int:

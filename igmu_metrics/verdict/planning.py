@@ -6,7 +6,7 @@ be too large, so the results are lower bounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
@@ -28,6 +28,9 @@ from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, RESISTANCE
 from igmu_metrics.verdict.joint import SCORE
 
 _SCORED_ON: Final = {SCORE: ("forget", "adversarial", "retain")}  # other scores: retain prompts
+_WHOLE: Final = "the corpus"
+_CAUTIOUS: Final = " (with a seed correlation of {:.2f}, the upper end of its 95% interval)"
+_COPIES: Final = "these images do not show how much further seeds would add, so none are counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class Plan:
         with_seeds: total number of prompts with all of these seeds; None if there is no difference or seed left.
         reach: smallest difference that all these prompts and seeds can detect; None if unknown or above 1.
         where: what has these prompts: the corpus, or a part of its protocol.
+        correlation: correlation of a prompt's seeds that `with_seeds` and `reach` assume, the upper end of its
+            interval; 1 if nothing is known about it, so that further seeds add nothing; None if there are none.
     """
 
     comparison: Comparison
@@ -130,7 +135,8 @@ class Plan:
     seeds: int | None = None
     with_seeds: int | None = None
     reach: float | None = None
-    where: str = "the corpus"
+    where: str = _WHOLE
+    correlation: float | None = None
 
     @property
     def more(self) -> int | None:
@@ -147,6 +153,14 @@ class Plan:
         if self.more is None or not self.comparison.n or (self.needed or 0) >= MOST:
             return None
         return None if self.beyond else 2 * ceil(self.more * self.comparison.n / self.comparison.n_prompts)
+
+    @property
+    def left(self) -> int | None:
+        """About how many images of both models are left in the corpus, with the current number of seeds, if known."""
+        c = self.comparison
+        if self.offered is None or not c.n_prompts:
+            return None
+        return 2 * ceil(max(0, self.offered - c.n_prompts) * c.n / c.n_prompts)
 
     @property
     def beyond(self) -> bool:
@@ -175,11 +189,15 @@ class Plan:
         if not self.beyond:
             return told
         told += f", but {self.where} has only about {self.offered:,} that count"
+        cautious = "" if self.correlation is None else _CAUTIOUS.format(self.correlation)
         if self.with_seeds is not None and self.with_seeds <= (self.offered or 0):
-            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds:,} are enough"
-        more = f" and {self.seeds} seeds" * (self.with_seeds is not None)
+            return f"{told}; with all {self.seeds} seeds of each, about {self.with_seeds:,} are enough{cautious}"
         least = "none up to 1" if self.reach is None else f"{self.reach:.2f}"
-        return f"{told}; smallest difference that all of these prompts{more} detect: {least}"
+        if self.with_seeds is not None:
+            known = f"all of these prompts and {self.seeds} seeds detect{cautious}"
+            return f"{told}; smallest difference that {known}: {least}"
+        copies = f"; {_COPIES}" * (self.correlation is not None)
+        return f"{told}{copies}; smallest difference that all of these prompts detect: {least}"
 
 
 def plan(
@@ -189,7 +207,7 @@ def plan(
     alpha: float = ALPHA,
     offered: int | None = None,
     seeds: int | None = None,
-    where: str = "the corpus",
+    where: str = _WHOLE,
 ) -> Plan:
     """How many prompts one comparison needs, at its own power and an error that its family shares; see `plans`."""
     c = comparison
@@ -198,13 +216,16 @@ def plan(
     how: dict[str, Any] = {"power": power, "alpha": alpha / c.family, "single": c.n == c.n_prompts and c.conditional}
     needed, with_seeds = prompts_for(c.difference, c.variance, **how), None
     variance, now = c.variance, c.n / c.n_prompts
-    # If the correlation is unknown, the seeds of a prompt count as copies, which is the conservative choice.
-    if seeds is not None and seeds > now and c.measure != RESISTANCE and c.correlation is not None:
-        variance *= (c.correlation + (1 - c.correlation) / seeds) / (c.correlation + (1 - c.correlation) / now)
+    shared = None
+    if seeds is not None and seeds > now and c.measure != RESISTANCE:
+        # The cautious end: the more alike the seeds of a prompt, the less further ones add; as copies, nothing.
+        shared = 1.0 if c.correlation_high is None else c.correlation_high
+    if shared is not None and seeds is not None and shared < 1:
+        variance *= (shared + (1 - shared) / seeds) / (shared + (1 - shared) / now)
         how["single"] = False
         with_seeds = prompts_for(c.difference, variance, **how)
     reach = detectable_gap(offered, variance, **how) if offered else float("nan")
-    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None, where)
+    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None, where, shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +248,14 @@ class Part:
         return max(1, int(found[1].n_prompts / known.n_prompts * self.prompts[MEASURES[FORGETTING][0]]))
 
 
-def part_of(rows: Sequence[Row], rounds: int) -> Part:
-    """The part of the protocol that consists of these rows, which are those of the first rounds."""
-    ids: dict[str, set[str]] = {split: set() for split in SPLITS}
-    for row in rows:
-        if row.probe not in ASIDE:
-            ids[row.split].add(row.attack_source_id or row.id)
-    return Part(named(rounds), {split: len(found) for split, found in ids.items()})
+def units(rows: Iterable[Row], split: str) -> int:
+    """Number of units of the measures of a split: its prompts or, of adversarial prompts, their source prompts."""
+    return len({row.attack_source_id or row.id for row in rows if row.split == split and row.probe not in ASIDE})
+
+
+def part_of(rows: Sequence[Row], rounds: int | None) -> Part:
+    """The part of the protocol that consists of these rows, those of the first rounds; None for the whole corpus."""
+    return Part(_WHOLE if rounds is None else named(rounds), {split: units(rows, split) for split in SPLITS})
 
 
 def plans(
@@ -245,7 +267,8 @@ def plans(
         cards: cards of models scored in the same way.
         power: chance of detecting a difference as large as the measured one.
         alpha: two-sided error, shared by all comparisons of a measure, since all of them will be tested.
-        part: part of the protocol that limits the plans; None for the whole corpus.
+        part: part of the protocol that limits the plans; None for the whole corpus as the cards know it, without the
+            number of its source prompts.
     """
     own = {card.model: card.coverage or {} for card in cards}
     return [plan(c, power=power, alpha=alpha, **_corpus(c, own[c.first], part)) for c in compared(cards)]
@@ -258,13 +281,13 @@ def _corpus(c: Comparison, coverage: Mapping[str, Coverage], limit: Part | None)
         n, asked = sum(p.n_prompts for p in parts), sum(p.n_prompts_asked for p in parts)
         return {"offered": int(min(1.0, c.n_prompts / n) * asked)} if n else {}
     part = MEASURES[c.measure][0]
-    known = coverage.get("forget" if c.measure == RESISTANCE else part)  # rewordings are made from plain prompts
+    known = coverage.get(part)
     if known is None or not known.n_prompts or not known.n_prompts_asked:
         return {}
     share = 1.0 if c.measure == RESISTANCE else min(1.0, c.n_prompts / known.n_prompts)
     found: dict[str, Any] = {"seeds": round(known.n_generations_asked / known.n_prompts_asked)}
-    if limit is None:
-        return {**found, "offered": int(share * known.n_prompts_asked)}
+    if limit is None:  # then the number of prompts is known, but not how many sources the adversarial ones have
+        return found if c.measure == RESISTANCE else {**found, "offered": int(share * known.n_prompts_asked)}
     return {**found, "offered": int(share * limit.prompts[part]), "where": limit.name}
 
 
@@ -289,8 +312,20 @@ def detectable(
         return None
     rate, design = found
     seeds = max(1, round(design.n_generations / design.n_prompts))
-    # If it cannot be estimated, the seeds of a prompt count as copies, which is the conservative choice.
-    correlation = design.correlation if design.correlation == design.correlation else 1.0
     return detectable_difference(
-        rate, prompts or design.n_prompts, seeds=seeds, seed_correlation=correlation, power=power, alpha=alpha
+        rate, prompts or design.n_prompts, seeds=seeds, seed_correlation=_alike(design), power=power, alpha=alpha
     )
+
+
+def assumed(design: Design) -> str:
+    """What `detectable` assumes about the seeds of a prompt, in words; "" if prompts have one image each."""
+    if design.n_generations == design.n_prompts:
+        return ""
+    if (alike := _alike(design)) < 1:
+        return _CAUTIOUS.format(alike)
+    return " (the images of a prompt count as one, because these do not show how alike they are)"
+
+
+def _alike(design: Design) -> float:
+    """Correlation of a prompt's seeds to plan with: the cautious end; if there is no estimate, seeds are copies."""
+    return design.correlation_high if design.correlation_high == design.correlation_high else 1.0
