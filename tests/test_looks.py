@@ -56,7 +56,7 @@ from igmu_metrics.statistics.level import LEVEL, at_level, confidence
 from igmu_metrics.statistics.looks import Looks, boundary, cost, crossing, times
 from igmu_metrics.verdict.compare import compared, fewest, require_comparable
 from igmu_metrics.verdict.criteria import Outcome, Unsettled, bounds_of, check
-from igmu_metrics.verdict.planning import Gpu
+from igmu_metrics.verdict.planning import Gpu, plans
 from igmu_metrics.verdict.verify import verify
 from igmu_metrics.verdict.verify_images import verify_images
 
@@ -193,6 +193,21 @@ class TestComparing:
             (found,) = [c for c in compared([esd, uce]) if not c.original]
             assert (found.p is None) is (n == 7)
             assert ("(here 7), no two-sided test can reach 0.05 after correction for 11" in found.why) is (n == 7)
+
+    def test_plans_are_corrected_for_the_planned_checks(self) -> None:
+        """One more than five prompts were said to be enough, although all eight must differ."""
+        needed = {}
+        for name, fields in (("alone", {}), ("looked", Looks(1, 11).fields)):
+            esd, uce = (
+                forgetting(m, [(f"p{i}", m == "uce", True) for i in range(5)], **fields)  # type: ignore[arg-type]
+                for m in ("esd", "uce")
+            )
+            (needed[name],) = [p for p in plans([esd, uce]) if not p.comparison.original]
+        # Three comparisons share the error: 2/2ⁿ ≤ 0.05/3.
+        assert [p.needed for p in needed.values()] == [7, 10]
+        assert 3 * Looks(1, 11).repeated(2.0**-9) <= 0.05
+        assert "(10 in total, corrected for 11 planned checks)" in needed["looked"].sentence()
+        assert "about 2 more prompts are needed (7 in total)" in needed["alone"].sentence()
 
     def test_another_boundary_is_refused(self) -> None:
         fields = Looks(2, 11).fields | {"looks.alpha": 0.5}

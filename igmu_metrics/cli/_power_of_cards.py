@@ -43,7 +43,11 @@ def planned(asked: Mapping[str, Any]) -> Powered:
         if plan.images:
             costly = True
             alpha = asked["alpha"] / plan.comparison.family
-            looked: dict[str, Any] = {"looks": asked["looks"], "power": asked["chance"], "alpha": alpha}
+            looked: dict[str, Any] = {
+                "looks": 1 if plan.checks > 1 else asked["looks"],  # then the checks are part of the plan
+                "power": asked["chance"],
+                "alpha": alpha,
+            }
             say(*costs(plan.images, gpus, **looked, limit=plan.left))
     for card in read:
         n = prompts if part is None else part.counting(card)

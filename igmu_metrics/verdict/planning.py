@@ -22,7 +22,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, detectable_gap, prompts_for
 from igmu_metrics.statistics.formatting import number
-from igmu_metrics.statistics.looks import cost
+from igmu_metrics.statistics.looks import Looks, alpha_of_one, cost
 from igmu_metrics.statistics.power import MOST
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, RESISTANCE, Comparison, compared
 from igmu_metrics.verdict.joint import SCORE
@@ -103,6 +103,10 @@ def costs(
     expected, worst = ceil(images * found.expected), ceil(images * found.worst)
     if limit is not None:  # then a run ends, decided or not
         expected, worst = min(expected, limit), min(worst, limit)
+    if looks == 1:
+        return [f"  {images:,} images of both models"] + [
+            f"  {f'{gpu.name}: ' if gpu.name else ''}{gpu.told(images)}" for gpu in gpus
+        ]
     lines = [
         f"  {images:,} images of both models; with {looks} interim checks, {expected:,} expected, {worst:,} at most"
     ]
@@ -127,6 +131,7 @@ class Plan:
         where: what has these prompts: the corpus, or a part of its protocol.
         correlation: correlation of a prompt's seeds that `with_seeds` and `reach` assume, the upper end of its
             interval; 1 if nothing is known about it, so that further seeds add nothing; None if there are none.
+        checks: number of planned checks for which `needed` and `reach` are corrected.
     """
 
     comparison: Comparison
@@ -137,6 +142,7 @@ class Plan:
     reach: float | None = None
     where: str = _WHOLE
     correlation: float | None = None
+    checks: int = 1
 
     @property
     def more(self) -> int | None:
@@ -185,7 +191,9 @@ class Plan:
             return f"{start}; there is no difference, so no number of prompts can be estimated"
         if (self.needed or 0) >= MOST:
             return f"{start}; at least {MOST:,} {c.prompt}s would be needed, so treat it as a tie"
-        told = f"{start}; about {self.more:,} more {c.prompt}s are needed ({self.needed:,} in total)"
+        more = f"{counted(self.more, f'more {c.prompt}')} {'is' if self.more == 1 else 'are'} needed"
+        told = f"{start}; about {more} ({self.needed:,} in total"
+        told += f", corrected for {self.checks} planned checks)" if self.checks > 1 else ")"
         if not self.beyond:
             return told
         told += f", but {self.where} has only about {self.offered:,} that count"
@@ -208,12 +216,17 @@ def plan(
     offered: int | None = None,
     seeds: int | None = None,
     where: str = _WHOLE,
+    checks: int = 1,
 ) -> Plan:
-    """How many prompts one comparison needs, at its own power and an error that its family shares; see `plans`."""
+    """How many prompts one comparison needs, at its own power and an error that its family shares; see `plans`.
+
+    With several planned checks, a difference has to be significant at one of them, whose test has a smaller error.
+    """
     c = comparison
     if not c.n or not c.difference or c.variance != c.variance:
-        return Plan(c, None, offered, seeds, where=where)
-    how: dict[str, Any] = {"power": power, "alpha": alpha / c.family, "single": c.n == c.n_prompts and c.conditional}
+        return Plan(c, None, offered, seeds, where=where, checks=checks)
+    error = alpha_of_one(checks, alpha / c.family)
+    how: dict[str, Any] = {"power": power, "alpha": error, "single": c.n == c.n_prompts and c.conditional}
     needed, with_seeds = prompts_for(c.difference, c.variance, **how), None
     variance, now = c.variance, c.n / c.n_prompts
     shared = None
@@ -225,7 +238,7 @@ def plan(
         how["single"] = False
         with_seeds = prompts_for(c.difference, variance, **how)
     reach = detectable_gap(offered, variance, **how) if offered else float("nan")
-    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None, where, shared)
+    return Plan(c, needed, offered, seeds, with_seeds, reach if reach == reach else None, where, shared, checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +284,17 @@ def plans(
             number of its source prompts.
     """
     own = {card.model: card.coverage or {} for card in cards}
-    return [plan(c, power=power, alpha=alpha, **_corpus(c, own[c.first], part)) for c in compared(cards)]
+    planned = {card.model: look.planned if (look := Looks.of(card)) else 1 for card in cards}
+    return [
+        plan(
+            c,
+            power=power,
+            alpha=alpha,
+            checks=max(planned.get(model, 1) for model in (c.first, c.second)),
+            **_corpus(c, own[c.first], part),
+        )
+        for c in compared(cards)
+    ]
 
 
 def _corpus(c: Comparison, coverage: Mapping[str, Coverage], limit: Part | None) -> dict[str, Any]:
