@@ -26,6 +26,7 @@ from igmu_metrics.report.wording import DEGREES, NO_VERDICT, Words, cautious, cu
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
+from igmu_metrics.verdict.alike import copies
 
 LINES: Final = 15
 COLUMNS: Final = 80
@@ -247,6 +248,9 @@ def notes(cards: Sequence[Scorecard]) -> list[Note]:
     for card in cards:
         if part := _uncovered(card):
             note(part, card)
+    for text in copies(cards):
+        for card in cards:
+            note(f"note: {text}", card)
     if doubt:
         for card in cards:
             note(f"note: {doubt}", card)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Final
 
+from igmu_data.numerals import counted
+from igmu_metrics.generations import BLANK, ORIGINAL
 from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
 
 _GENERATED: Final = "generated"  # compared setting by setting, as far as both cards record it (`ways`)
+_COPIED: Final = 0.5  # share of a model's images that another model has
 # Fields of a signature that depend on which prompts and seeds were generated.
 OF_COVERAGE: Final = ("rows", "k")
 OF_ROUNDS: Final = ("rows",)  # those of them that differ between rounds of one protocol
@@ -45,6 +48,38 @@ def unlike(cards: Sequence[Scorecard]) -> dict[str, dict[str, list[Any]]]:
                 values = found.setdefault(name, {}).setdefault(field, [])
                 values += [value for value in both if value not in values]
     return found
+
+
+def shared(cards: Sequence[Scorecard]) -> Iterator[tuple[Scorecard, Scorecard, int]]:
+    """Pairs of models with common images (the later model first), and how many they have in common.
+
+    Images of a single color, and images of the original, as a filter may pass on, do not count.
+    """
+    names = ("id", "seed", "sha256", "status", f"sha256{ORIGINAL}")
+    own = [
+        {(g["id"], g["seed"]): g["sha256"] for g in card.generations.records(*names)
+         if g["sha256"] and g["sha256"] != g[f"sha256{ORIGINAL}"] and g["status"] != BLANK}
+        for card in cards
+    ]  # fmt: skip
+    for at, card in enumerate(cards):
+        for k, other in enumerate(cards[:at]):
+            alike = card.config == other.config and card.model != other.model
+            if alike and (n := sum(own[k].get(key) == sha for key, sha in own[at].items())):
+                yield card, other, n
+
+
+def copies(cards: Sequence[Scorecard]) -> list[str]:
+    """Models of which most images are those of another model, so that one of them may not be what it is called.
+
+    A card does not have these notes itself, because it does not depend on the models that are scored with it.
+    """
+    found = (
+        f"{n} of {counted(len(card.generations), 'image')} of {card.model!r} have the same bytes as those of "
+        f"{other.model!r}"
+        for card, other, n in shared(cards)
+        if n > _COPIED * min(len(card.generations), len(other.generations))
+    )
+    return list(dict.fromkeys(found))  # several detectors may have judged the same images
 
 
 def not_compared(cards: Sequence[Scorecard]) -> str:
