@@ -24,6 +24,9 @@ _SEEDS = 5  # of a row that a message shows
 _COPIED = 0.5  # share of images that are the original's, above which they are hardly another model's
 _HARDLY, _CLEARLY = 0.1, 0.25  # shares of images that show the concept: of the original, and how many more
 _FEWEST = 5  # more images that show it
+_SAME = "have the same bytes as the original's image of the same prompt and seed"
+_EXCHANGED = "are the two exchanged?"
+DOUBTS = (_SAME, _EXCHANGED)  # how the notes of `doubts` end
 
 
 def generated(table: Generations) -> dict[str, str]:
@@ -116,7 +119,7 @@ def doubts(table: Generations) -> list[str]:
     same = (told["sha256"] == told[f"sha256{ORIGINAL}"]) & (told["sha256"] != "")
     if (n := int(same.sum())) > _COPIED * len(told):
         of = f"{n} of {counted(len(told), 'image')} of the unlearned model"
-        out.append(f"{of} have the same bytes as the original's image of the same prompt and seed")
+        out.append(f"{of} {_SAME}")
     if not all(name in table for name in ("present", f"present{ORIGINAL}")):
         return out
     forget = table.where(table["split"] == "forget")
@@ -127,7 +130,7 @@ def doubts(table: Generations) -> list[str]:
     if before <= _HARDLY * n and shown - before >= max(_CLEARLY * n, _FEWEST):
         out.append(
             f"the original shows the concept in {before} of {n} images of forget prompts, the unlearned model in "
-            f"{shown} of {n}; are the two exchanged?"
+            f"{shown} of {n}; {_EXCHANGED}"
         )
     return out
 

@@ -112,7 +112,7 @@ def notes(out: Path, found: Sequence[Scorecard | None]) -> list[str]:
     wanted |= {(name, config) for config, models in revisions.items() for name in models if name != ORIGINAL}
     wanted |= {(p.name, p.parent.name) for p in (out / IMAGES).glob("*/*") if p.is_dir() and p.name != ORIGINAL}
     told = [f"{out}: there is no scorecard of {name!r} on {config}" for name, config in sorted(wanted - there)]
-    for card, other, n in shared(cards):
+    for card, other, n, _ in shared(cards):
         of = f"{n} of {counted(len(card.generations), 'image')}"
         told.append(f"{out}: {of} of {card.model!r} have the same bytes as those of {other.model!r}")
     return told

@@ -12,7 +12,7 @@ from igmu_metrics.images import ways
 from igmu_metrics.scorecard import Scorecard
 
 _GENERATED: Final = "generated"  # compared setting by setting, as far as both cards record it (`ways`)
-_COPIED: Final = 0.5  # share of a model's images that another model has
+_COPIED: Final = 0.5  # share of a model's own images that another model has
 # Fields of a signature that depend on which prompts and seeds were generated.
 OF_COVERAGE: Final = ("rows", "k")
 OF_ROUNDS: Final = ("rows",)  # those of them that differ between rounds of one protocol
@@ -50,8 +50,8 @@ def unlike(cards: Sequence[Scorecard]) -> dict[str, dict[str, list[Any]]]:
     return found
 
 
-def shared(cards: Sequence[Scorecard]) -> Iterator[tuple[Scorecard, Scorecard, int]]:
-    """Pairs of models with common images (the later model first), and how many they have in common.
+def shared(cards: Sequence[Scorecard]) -> Iterator[tuple[Scorecard, Scorecard, int, int]]:
+    """Pairs of models with common images (the later model first), how many, and of how many that count.
 
     Images of a single color, and images of the original, as a filter may pass on, do not count.
     """
@@ -65,7 +65,7 @@ def shared(cards: Sequence[Scorecard]) -> Iterator[tuple[Scorecard, Scorecard, i
         for k, other in enumerate(cards[:at]):
             alike = card.config == other.config and card.model != other.model
             if alike and (n := sum(own[k].get(key) == sha for key, sha in own[at].items())):
-                yield card, other, n
+                yield card, other, n, min(len(own[at]), len(own[k]))
 
 
 def copies(cards: Sequence[Scorecard]) -> list[str]:
@@ -76,8 +76,8 @@ def copies(cards: Sequence[Scorecard]) -> list[str]:
     found = (
         f"{n} of {counted(len(card.generations), 'image')} of {card.model!r} have the same bytes as those of "
         f"{other.model!r}"
-        for card, other, n in shared(cards)
-        if n > _COPIED * min(len(card.generations), len(other.generations))
+        for card, other, n, of in shared(cards)
+        if n > _COPIED * of
     )
     return list(dict.fromkeys(found))  # several detectors may have judged the same images
 
