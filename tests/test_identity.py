@@ -490,8 +490,12 @@ def test_two_models_with_the_same_images_are_noted(drawn: Path, evaluation: Eval
     note = f"{n - kept} of {n} images of 'second' have the same bytes as those of 'forgetful'"
     assert note in " ".join(done.output.split())
     assert copies(cards) == [note]
-    text = next(r.text for r in ground(view(cards)) if r.title == "Notes")
+    text = next(r.text for r in ground(view(Section(cards, {}))) if r.title == "Notes")
     assert note in text
+    three = [*cards, cards[1].model_copy(update={"model": "third"})]
+    (note,) = copies(three)
+    same = "most images of 3 models have the same bytes as those of another of them, such as 'second' and 'forgetful'"
+    assert note == same
     for path in folder.rglob("*.png"):
         image = Image.open(path).convert("RGB")
         image.putpixel((1, 1), (1, 2, 3))

@@ -73,13 +73,18 @@ def copies(cards: Sequence[Scorecard]) -> list[str]:
 
     A card does not have these notes itself, because it does not depend on the models that are scored with it.
     """
-    found = (
-        f"{n} of {counted(len(card.generations), 'image')} of {card.model!r} have the same bytes as those of "
-        f"{other.model!r}"
-        for card, other, n, of in shared(cards)
-        if n > _COPIED * of
-    )
-    return list(dict.fromkeys(found))  # several detectors may have judged the same images
+    told: dict[tuple[str, str], str] = {}
+    for card, other, n, of in shared(cards):
+        if n > _COPIED * of:  # several detectors may have judged the same images
+            first = f"{n} of {counted(len(card.generations), 'image')} of {card.model!r}"
+            told.setdefault((card.model, other.model), f"{first} have the same bytes as those of {other.model!r}")
+    if len(told) < 2:
+        return [*told.values()]
+    first, n = next(iter(told)), len({name for pair in told for name in pair})
+    return [
+        f"most images of {n} models have the same bytes as those of another of them, such as {first[0]!r} and "
+        f"{first[1]!r}"
+    ]
 
 
 def not_compared(cards: Sequence[Scorecard]) -> str:
