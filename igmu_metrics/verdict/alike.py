@@ -80,10 +80,10 @@ def copies(cards: Sequence[Scorecard]) -> list[str]:
             told.setdefault((card.model, other.model), f"{first} have the same bytes as those of {other.model!r}")
     if len(told) < 2:
         return [*told.values()]
-    first, n = next(iter(told)), len({name for pair in told for name in pair})
+    pair, n = next(iter(told)), len({name for both in told for name in both})
     return [
-        f"most images of {n} models have the same bytes as those of another of them, such as {first[0]!r} and "
-        f"{first[1]!r}"
+        f"most images of {n} models have the same bytes as those of another of them, such as {pair[0]!r} and "
+        f"{pair[1]!r}"
     ]
 
 
