@@ -27,7 +27,7 @@ from igmu_metrics.contract import RESAMPLES, Extract, Metric, MetricInfo, Score,
 from igmu_metrics.evaluation import Evaluation, asked, both, scores
 from igmu_metrics.generations import FAILED, Array, Generations, joined
 from igmu_metrics.images.layouts import listed, listing_of, of_listed
-from igmu_metrics.images.notes import notes, require_pairs
+from igmu_metrics.images.notes import doubts, notes, require_pairs
 from igmu_metrics.images.sequential import of_images, taken
 from igmu_metrics.metrics._contract import absent, lacking
 from igmu_metrics.metrics._rows import as_lists, present_names
@@ -323,7 +323,7 @@ def score_rows(
             f"{name} cannot be computed, because it does not count {' or '.join(given)} rows. Add "
             f"{' or '.join(used) or 'other'} rows."
         )
-    return replace(found[name], notes=(*notes(table), *([look.sentence()] if look else [])))
+    return replace(found[name], notes=(*notes(table), *doubts(table), *([look.sentence()] if look else [])))
 
 
 def _of_rows(

@@ -33,7 +33,7 @@ from igmu_metrics.distances.gaussian import unit_rows
 from igmu_metrics.generations import FAILED, ORIGINAL, Generations
 from igmu_metrics.images import benchmarks, efficiency, reference
 from igmu_metrics.images.layouts import Model, find, models
-from igmu_metrics.images.notes import generated, images_differ, notes, require_pairs, require_recorded
+from igmu_metrics.images.notes import doubts, generated, images_differ, notes, require_pairs, require_recorded
 from igmu_metrics.images.requested import marked, not_asked
 from igmu_metrics.images.sequential import of_table, taken
 from igmu_metrics.metrics._contract import UNSCORED, columns, failure, left_out, parts, role_of
@@ -358,6 +358,7 @@ class Evaluation(Settings):
                 *(f"{UNSCORED}{why}" for why in unscored.values()),
                 *not_asked(after, before),
                 *notes(table),
+                *(doubts(table) if model != original else []),
                 *of_detector(table, tools),
                 *(unasked(tools.detector) if self.config == GENERAL else []),
                 *([look.sentence()] if look else []),

@@ -24,11 +24,13 @@ from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import Model, find
 from igmu_metrics.images.notes import notes
+from igmu_metrics.report.ground import ground
 from igmu_metrics.report.leaderboard import alike
 from igmu_metrics.report.view import Section, view
 from igmu_metrics.scale import cluster, shards
 from igmu_metrics.scorecard import Scorecard, read
 from igmu_metrics.verdict import export
+from igmu_metrics.verdict.alike import copies
 from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.verify_images import verify_images
 
@@ -442,3 +444,61 @@ def test_prompts_that_clip_cannot_read_whole_are_counted(drawn: Path, evaluation
     told = f"CLIP read only the beginning of {len(long)} of {len(prompts)} prompts, which are too long for it"
     for one in found:
         assert told in one.notes
+
+
+@pytest.mark.parametrize(
+    ("original", "unlearned", "noted"),
+    [
+        ("original", "forgetful", []),
+        ("original", "unchanged", ["bytes"]),
+        ("forgetful", "original", ["exchanged"]),
+        ("forgetful", "forgetful", []),
+    ],
+)
+def test_images_of_another_model_are_noted(
+    drawn: Path, evaluation: Evaluation, original: str, unlearned: str, noted: list[str]
+) -> None:
+    found = card(evaluation, drawn / original, drawn / unlearned)
+    told = [note for note in found.notes if "same bytes" in note or "exchanged" in note]
+    forget, n = int((found.generations["split"] == "forget").sum()), len(found.generations)
+    if "bytes" in noted:
+        of = f"{n} of {n} images of the unlearned model"
+        assert told == [f"{of} have the same bytes as the original's image of the same prompt and seed"]
+    elif noted:
+        (note,) = told
+        shown = f"the original shows the concept in 0 of {forget} images of forget prompts, the unlearned model in "
+        assert note.startswith(shown), note
+        assert note.endswith(f" of {forget}; are the two exchanged?")
+    else:
+        assert told == []
+
+
+def test_two_models_with_the_same_images_are_noted(drawn: Path, evaluation: Evaluation, tmp_path: Path) -> None:
+    folder = copied(drawn / "forgetful", tmp_path / "second")
+    lines = (drawn / "labels.csv").read_text().splitlines()
+    given = [f"{drawn}/{line}" for line in lines[1:]]
+    given += [f"{folder}/{line.partition('/')[2]}" for line in lines[1:] if line.startswith("forgetful/")]
+    (tmp_path / "labels.csv").write_text("\n".join([lines[0], *given]) + "\n")
+    words = ["score", "--original", str(drawn / "original"), "--config", "object.church", "--bench"]
+    words += [str(evaluation.bench), "--detector", f"labels:{tmp_path / 'labels.csv'}", "--no-cache"]
+    words += ["--unlearned", str(drawn / "forgetful"), "--unlearned", str(folder), "--out", str(tmp_path / "cards")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    cards = [read(path) for path in sorted((tmp_path / "cards").glob("*.json"))]
+    n = len(cards[0].generations)
+    kept = int((cards[0].generations["sha256"] == cards[0].generations["sha256_original"]).sum())
+    note = f"{n - kept} of {n} images of 'second' have the same bytes as those of 'forgetful'"
+    assert note in " ".join(done.output.split())
+    assert copies(cards) == [note]
+    text = next(r.text for r in ground(view(Section(cards, {}))) if r.title == "Notes")
+    assert note in text
+    three = [*cards, cards[1].model_copy(update={"model": "third"})]
+    (note,) = copies(three)
+    same = "most images of 3 models have the same bytes as those of another of them, such as 'second' and 'forgetful'"
+    assert note == same
+    for path in folder.rglob("*.png"):
+        image = Image.open(path).convert("RGB")
+        image.putpixel((1, 1), (1, 2, 3))
+        image.save(path)
+    labelled = replace(evaluation, detector=f"labels:{tmp_path / 'labels.csv'}")
+    assert copies(list(labelled.run(drawn / "original", [drawn / "forgetful", folder]))) == []

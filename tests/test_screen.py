@@ -77,12 +77,13 @@ def test_the_guide_shows_what_was_recorded(name: str) -> None:
 def many(cards: list[Scorecard], n: int, notes: int = 0) -> list[Scorecard]:
     """Cards of so many models, with long names and much to say."""
     told = tuple(f"note {i} " + "of many words " * 20 for i in range(notes))
-    return [
-        cards[i % len(cards)].model_copy(
-            update={"model": f"a-model-with-a-rather-long-name-{i}", "notes": told, "failures": told}
-        )
-        for i in range(n)
-    ]
+
+    def named(card: Scorecard, i: int) -> Scorecard:
+        own = card.generations.with_columns(sha256=[f"{i:02x}{sha[2:]}" for sha in card.generations["sha256"].tolist()])
+        name = f"a-model-with-a-rather-long-name-{i}"
+        return card.model_copy(update={"model": name, "notes": told, "failures": told, "generations": own})
+
+    return [named(cards[i % len(cards)], i) for i in range(n)]
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])

@@ -209,6 +209,7 @@ class MatchedFolder:
         n_prompts: number of prompts with a matched image.
         n_prompts_asked: number of prompts of the config.
         n_other_seeds: number of matched images whose seed the corpus does not list.
+        notes: what may be wrong, although images were matched.
     """
 
     file: Path
@@ -219,6 +220,7 @@ class MatchedFolder:
     n_prompts: int = 0
     n_prompts_asked: int = 0
     n_other_seeds: int = 0
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,13 @@ def match(
             "names.",
         ),
     ] = False,
+    trust_table: Annotated[
+        bool,
+        typer.Option(
+            "--trust-table",
+            help="Accept a table that contradicts the prompts and seeds that many of the images record themselves.",
+        ),
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite the folder's metadata.jsonl if it already exists.")
     ] = False,
@@ -83,7 +90,13 @@ def match(
     for folder in folders:
         try:
             found = matching.match(
-                folder, rows, table=table, columns=named, seeds_in_order=seeds_in_order, allow_missing=allow_missing
+                folder,
+                rows,
+                table=table,
+                columns=named,
+                seeds_in_order=seeds_in_order,
+                allow_missing=allow_missing,
+                trust_table=trust_table,
             )
             path = matching.write(folder, found, replacing=replace, allow_missing=allow_missing)
         except IgmuError as error:  # of this folder; the others are matched all the same
@@ -126,5 +139,8 @@ def _say(folder: Path, found: Matches, path: Path, config: str, n_prompts: int) 
             f"note: the corpus does not list the seeds of {of}; for example, seed {foreign[0].seed} of row {row.id} is "
             f"not among {own}. {_ROUNDED.format(rounded[0]) if all(rounded) else _FOREIGN}"
         )
+    say(*(f"note: {note}" for note in found.notes))
     unmatched = [Lost(m.path, m.how) for m in lost]
-    return MatchedFolder(path, len(found), by, unmatched, found.missing, len(prompts), n_prompts, len(foreign))
+    return MatchedFolder(
+        path, len(found), by, unmatched, found.missing, len(prompts), n_prompts, len(foreign), found.notes
+    )

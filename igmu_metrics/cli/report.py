@@ -72,6 +72,7 @@ def report(
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
     from igmu_metrics.report.templates import require_page
+    from igmu_metrics.verdict.alike import copies
     from igmu_metrics.verdict.verify import read_all
 
     elsewhere = {}
@@ -101,5 +102,6 @@ def report(
         unlearned = [card for card in section.cards if card.model != card.original_model]
         told = by_model(((card.model, f"note: {text}") for card in unlearned for text in card.notes), len(unlearned))
         lines_of = (*failures(unlearned), *(f"{models}: {text}" if models else text for text, models in told))
+        lines_of += tuple(f"note: {text}" for text in copies(unlearned))
         say(*(f"{unlearned[0].config}: {line}" if len(found) > 1 else line for line in lines_of))
     return Written([out])

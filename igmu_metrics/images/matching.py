@@ -23,10 +23,11 @@ from igmu_data.errors import EmptyInputError, InputError, MetadataError, OutputE
 from igmu_data.files import beside, here, owned, read_text, sha256
 from igmu_data.numerals import counted, no_whole, whole
 from igmu_data.schema import Row
-from igmu_metrics.images import programs
+from igmu_metrics.images import contradictions, programs
+from igmu_metrics.images.contradictions import Contradicted, Invisible
 from igmu_metrics.images.layouts import LEFT_OUT, METADATA, SEED_FROM, image_files, real
 from igmu_metrics.images.programs import Told
-from igmu_metrics.images.prompts import NO_ROW, NORMALIZED, Prompts
+from igmu_metrics.images.prompts import EXACT, NO_ROW, NORMALIZED, Prompts
 
 _TABLES: Final = ("prompts.csv", "metadata.csv", "prompts.jsonl")
 _SPREADSHEETS: Final = (".csv", ".tsv", ".jsonl", ".xlsx", ".xls", ".ods")
@@ -73,11 +74,12 @@ class Matches(list[Match]):
     Args:
         found: one match per image.
         missing: files that the table lists and that are not in the folder.
+        notes: what may be wrong, although images were matched.
     """
 
-    def __init__(self, found: Iterable[Match], missing: Sequence[Path] = ()) -> None:
+    def __init__(self, found: Iterable[Match], missing: Sequence[Path] = (), notes: Sequence[str] = ()) -> None:
         super().__init__(found)
-        self.missing = missing
+        self.missing, self.notes = missing, notes
 
 
 def match(
@@ -88,6 +90,7 @@ def match(
     columns: Mapping[str, str] = MappingProxyType({}),
     seeds_in_order: bool = False,
     allow_missing: bool = False,
+    trust_table: bool = False,
 ) -> Matches:
     """Match every image of a folder to a row.
 
@@ -100,9 +103,11 @@ def match(
         seeds_in_order: assign the row's seeds to images without a seed, in the order of their names. Valid only if the
             other model's images of the prompt are in the same order.
         allow_missing: accept a table that lists files which are not in the folder.
+        trust_table: accept a table that contradicts what the images record themselves.
 
     Raises:
-        MetadataError: the folder does not exist, a table cannot be read, or files that it lists are missing.
+        MetadataError: the folder does not exist, a table cannot be read or contradicts the images, or files that it
+            lists are missing.
         InputError: columns without a table, or of unknown names.
         EmptyInputError: there are no images.
     """
@@ -123,12 +128,21 @@ def match(
             f"{found}: {len(missing)} of the {counted(len(listed), 'file')} that it lists are not in {folder}, such as "
             f"{_names(missing, folder)}. Add them, or accept that they are missing with --allow-missing."
         )
+    against = Contradicted()
+    if found:
+        there = {path: listed[place] for path in images if (place := real(path)) in listed}
+        against = contradictions.compared(found, there, folder, rows.values())
+        if not trust_table:
+            contradictions.require_few(found, against, chosen=table is not None)
     prompts = Prompts(rows)
     silent = f"{found.name} does not list it" if found else f"the folder has no {_TABLES[0]}"
     out = [_one(path, folder, prompts, rows, listed, silent) for path in images]
     unread = "" if found else _unread(folder)
     out = [_with_seed(m, bool(found)) for m in (_in_order(out) if seeds_in_order else out)]
-    return Matches([replace(m, how=m.how + unread) if m.row is None else m for m in _refused_doubles(out)], missing)
+    invisible = Invisible(rows)
+    out = _refused_doubles(out, invisible)
+    notes = filter(None, (against.sentence(), _perhaps_attacks(out, invisible, folder)))
+    return Matches([replace(m, how=m.how + unread) if m.row is None else m for m in out], missing, [*notes])
 
 
 def _one(
@@ -313,15 +327,36 @@ def _in_order(found: Sequence[Match]) -> list[Match]:
     return out
 
 
-def _refused_doubles(found: Sequence[Match]) -> list[Match]:
+def _refused_doubles(found: Sequence[Match], invisible: Invisible) -> list[Match]:
     """If two images claim the same row and seed, neither is used."""
     n = Counter((m.row.id, m.seed) for m in found if m.row is not None)
+    why = {key: f"{times} images have row {key[0]} and seed {key[1]}" for key, times in n.items() if times > 1}
+    for row, seed in why:
+        if lost := [attack for attack in invisible.attacks(row) if (attack, seed) not in n]:
+            why[row, seed] += f": {contradictions.fits_both(lost[0])}"
     return [
-        replace(m, row=None, seed=None, how=f"{n[m.row.id, m.seed]} images have row {m.row.id} and seed {m.seed}")
-        if m.row is not None and n[m.row.id, m.seed] > 1
+        replace(m, row=None, seed=None, how=why[m.row.id, m.seed])
+        if m.row is not None and (m.row.id, m.seed) in why
         else m
         for m in found
     ]
+
+
+def _perhaps_attacks(found: Sequence[Match], invisible: Invisible, folder: Path) -> str:
+    """Images of plain rows that may be attacks: the folder has other attacks, but none with zero-width characters."""
+    of = {m.row.id: m.row for m in found if m.row is not None}
+    if invisible.ids & of.keys() or all(row.split != "adversarial" for row in of.values()):
+        return ""
+    doubtful = [
+        (m, attacks[0])
+        for m in found
+        if m.row is not None and m.how.startswith((EXACT, NORMALIZED)) and (attacks := invisible.attacks(m.row.id))
+    ]
+    if not doubtful:
+        return ""
+    first, attack = doubtful[0]
+    n = f"{counted(len(doubtful), 'image')} counted as plain, such as {first.path.relative_to(folder)}"
+    return f"{n}: {contradictions.fits_both(attack)}, because no attack with such characters has an image"
 
 
 def write(folder: Path, found: Sequence[Match], *, replacing: bool = False, allow_missing: bool = False) -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
-from igmu_data.numerals import rounding
+from igmu_data.numerals import counted, rounding
 from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, MISSING, ORIGINAL, Array, Generations
@@ -21,6 +21,12 @@ from igmu_metrics.images.layouts import unpairable
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 _SEEDS = 5  # of a row that a message shows
+_COPIED = 0.5  # share of images that are the original's, above which they are hardly another model's
+_HARDLY, _CLEARLY = 0.1, 0.25  # shares of images that show the concept: of the original, and how many more
+_FEWEST = 5  # more images that show it
+_SAME = "have the same bytes as the original's image of the same prompt and seed"
+_EXCHANGED = "are the two exchanged?"
+DOUBTS = (_SAME, _EXCHANGED)  # how the notes of `doubts` end
 
 
 def generated(table: Generations) -> dict[str, str]:
@@ -100,6 +106,32 @@ def notes(table: Generations) -> list[str]:
     if same := len(table) - len({(row, seed & LARGEST_SEED) for row, seed in table.keys}):
         seeds = "1 seed" if same == 1 else f"{same} seeds"
         out.append(f"torch cannot distinguish {seeds} from another seed of the same prompt (equal modulo 2^32)")
+    return out
+
+
+def doubts(table: Generations) -> list[str]:
+    """Whether the images may be those of other models: copies of the original's, or both models exchanged.
+
+    Some copies are expected of a model that changes only what it is asked about the concept.
+    """
+    out, told = [], table.where(table.parts != CROSS)
+    told = told.where((told["status"] != BLANK) & (told[f"status{ORIGINAL}"] != BLANK))
+    same = (told["sha256"] == told[f"sha256{ORIGINAL}"]) & (told["sha256"] != "")
+    if (n := int(same.sum())) > _COPIED * len(told):
+        of = f"{n} of {counted(len(told), 'image')} of the unlearned model"
+        out.append(f"{of} {_SAME}")
+    if not all(name in table for name in ("present", f"present{ORIGINAL}")):
+        return out
+    forget = table.where(table["split"] == "forget")
+    mine, theirs = forget["present"], forget[f"present{ORIGINAL}"]
+    clear = ~(np.ma.getmaskarray(mine) | np.ma.getmaskarray(theirs))
+    shown, before = (int(np.ma.filled(each, False)[clear].sum()) for each in (mine, theirs))
+    n = int(clear.sum())
+    if before <= _HARDLY * n and shown - before >= max(_CLEARLY * n, _FEWEST):
+        out.append(
+            f"the original shows the concept in {before} of {n} images of forget prompts, the unlearned model in "
+            f"{shown} of {n}; {_EXCHANGED}"
+        )
     return out
 
 

@@ -3,8 +3,8 @@
 Conventions: one model gets one line per aspect, with a word for its interval (`wording.grade`); two or three models are
 shown side by side, with the words as far as the terminal is wide enough (two models: 80 columns); more models, and
 several concepts, get one line per model with the headline and the weakest aspect. Failures, incomplete coverage and
-missing scores follow, as far as there is room. The reason why a forget score is missing or uncertain is never
-truncated; for it, a summary may have up to five lines more.
+missing scores follow, as far as there is room. The reason why a forget score is missing or uncertain, and a note that
+images may be those of another model, are never truncated; for them, a summary may have up to five lines more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from igmu_data.media import visible
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
+from igmu_metrics.images.notes import DOUBTS
 from igmu_metrics.images.requested import LEFT_OUT
 from igmu_metrics.images.ways import caution, conflict
 from igmu_metrics.metrics._contract import UNSCORED
@@ -26,6 +27,7 @@ from igmu_metrics.report.wording import DEGREES, NO_VERDICT, Words, cautious, cu
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
+from igmu_metrics.verdict.alike import copies
 
 LINES: Final = 15
 COLUMNS: Final = 80
@@ -205,7 +207,7 @@ class Note(NamedTuple):
 
     Args:
         text: the note.
-        reason: whether it says why a score is missing or uncertain.
+        reason: whether it says why a score is missing or uncertain, or that images may be those of another model.
     """
 
     text: str
@@ -226,6 +228,13 @@ def notes(cards: Sequence[Scorecard]) -> list[Note]:
     if conflict(cards):  # it makes the numbers side by side wrong, so it is never the note that is dropped
         for card in cards:
             note(f"note: {doubt}", card)
+    for text in copies(cards):
+        for card in cards:
+            note(f"note: {text}", card, reason=True)
+    for card in cards:
+        for text in card.notes:
+            if text.endswith(DOUBTS):
+                note(f"note: {text}", card, reason=True)
     for card in cards:
         if card.unfounded:
             note(f"no verdict: {card.unfounded}", card, reason=True)

@@ -13,6 +13,7 @@ from igmu_metrics.report.raters import Raters, between_people, with_people
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import sentence
 from igmu_metrics.statistics.formatting import number
+from igmu_metrics.verdict.alike import copies
 
 _BY_EYE: Final = "labels:"
 _NOBODY: Final = "Not measured, because no labels were given (igmu report --labels FILE.csv)."
@@ -64,7 +65,11 @@ def _cautions(view: View) -> list[Reason]:
     lost = [f"{card.model}: {text}." if several else sentence(text) for card in view.cards if (text := failed(card))]
     told = by_model(((card.model, sentence(note)) for card in view.cards for note in card.notes), len(view.cards))
     doubt = caution(view.cards)
-    noted = [*([doubt] if doubt else []), *(f"{models}: {text}" if models else text for text, models in told)]
+    noted = [
+        *map(sentence, copies(view.cards)),
+        *([doubt] if doubt else []),
+        *(f"{models}: {text}" if models else text for text, models in told),
+    ]
     return [
         Reason("", "Failed or missing images", "\n".join(lost) or "None.", "caution failed" if lost else ""),
         *([Reason("", "Notes", "\n".join(noted), "caution")] if noted else []),

@@ -32,6 +32,7 @@ from igmu_metrics.running.run import IMAGES, MODELS, rows_asked, run_of
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, public
 from igmu_metrics.settings import local, options
 from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.verdict.alike import shared
 from igmu_metrics.verdict.places import card_name, is_card
 from igmu_metrics.verdict.verify import Problem
 
@@ -111,22 +112,10 @@ def notes(out: Path, found: Sequence[Scorecard | None]) -> list[str]:
     wanted |= {(name, config) for config, models in revisions.items() for name in models if name != ORIGINAL}
     wanted |= {(p.name, p.parent.name) for p in (out / IMAGES).glob("*/*") if p.is_dir() and p.name != ORIGINAL}
     told = [f"{out}: there is no scorecard of {name!r} on {config}" for name, config in sorted(wanted - there)]
-    for at, card in enumerate(cards):
-        for other in cards[:at]:
-            if card.config == other.config and (n := _shared(card, other)):
-                of = f"{n} of {counted(len(card.generations), 'image')}"
-                told.append(f"{out}: {of} of {card.model!r} have the same bytes as those of {other.model!r}")
+    for card, other, n, _ in shared(cards):
+        of = f"{n} of {counted(len(card.generations), 'image')}"
+        told.append(f"{out}: {of} of {card.model!r} have the same bytes as those of {other.model!r}")
     return told
-
-
-def _shared(card: Scorecard, other: Scorecard) -> int:
-    """How many images two models have in common; images of the original, as a filter may pass on, do not count."""
-    mine, theirs = (
-        {(g["id"], g["seed"]): g["sha256"] for g in c.generations.records("id", "seed", "sha256", f"sha256{SUFFIX}")
-         if g["sha256"] and g["sha256"] != g[f"sha256{SUFFIX}"]}
-        for c in (card, other)
-    )  # fmt: skip
-    return sum(theirs.get(key) == sha for key, sha in mine.items())
 
 
 def _revisions(out: Path) -> dict[str, dict[str, dict[str, Any]]]:
