@@ -421,8 +421,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "notes-dropped-in-silence",
         "igmu_metrics/report/brief.py",
-        "more note')}: --verbose\"] if len(told) < len(found) else []",
-        "more note')}: --verbose\"] if len(told) > len(found) else []",
+        "more note')}: {_EVERY}\"] if len(told) < len(found) else []",
+        "more note')}: {_EVERY}\"] if len(told) > len(found) else []",
         _NOTES,
         "a full screen drops notes without saying so",
     ),

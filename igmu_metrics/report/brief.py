@@ -41,6 +41,7 @@ _NAME: Final = 16
 _NOTE: Final = 2  # lines of one note
 _MORE: Final = 5  # lines of reasons that do not fit; also lines of notes beside an ending that is wrapped
 _CALLED: Final = "note: "
+_EVERY: Final = "--verbose"  # of the commands that print a summary: prints all notes
 _GAP: Final = 2  # columns between two models
 _ANSWERED: Final = ("question_preservation", "question_accuracy")
 _WEAKEST: Final = ", and the weakest aspect"
@@ -87,7 +88,7 @@ def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int =
             told[long[-1]] = _fitted(found[long[-1]].text, columns, _NOTE)
         else:
             break
-    more = [f"{counted(len(found) - len(told), 'more note')}: --verbose"] if len(told) < len(found) else []
+    more = [f"{counted(len(found) - len(told), 'more note')}: {_EVERY}"] if len(told) < len(found) else []
     return [*shown, *(line for note in told.values() for line in note), *more, *ending]
 
 
