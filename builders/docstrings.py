@@ -188,8 +188,9 @@ def _code(documented: Callable[..., Any], name: str) -> str:
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any]]:
-    """Public functions and properties that a class itself defines and documents."""
+    """Public functions and properties that a class itself defines and documents, without those that pydantic adds."""
     for name, found in vars(cls).items():
         inner = found.__func__ if isinstance(found, classmethod | staticmethod) else found
-        if not name.startswith("_") and isinstance(inner, FunctionType | property) and inner.__doc__:
+        own = isinstance(inner, property) or (isinstance(inner, FunctionType) and inner.__module__ == cls.__module__)
+        if not name.startswith("_") and own and inner.__doc__:
             yield name, inner

@@ -64,6 +64,10 @@ class Card(ways.Card, Protocol):
     def failures(self) -> tuple[str, ...]:
         """Why images could not be scored."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes about the images for readers."""
+
 
 def coverage(table: Generations, rows: Mapping[str, Row]) -> dict[str, Coverage] | None:
     """Coverage of corpus rows by a table, by part; None if there are no rows."""
@@ -106,9 +110,33 @@ def failed(card: Card) -> str:
 
 
 def covering(cards: Sequence[Card]) -> str:
-    """The coverage of all cards, their failures, their interim checks, and what else may differ between them, as lines
-    below a table."""
-    return "\n".join([*coverages(cards), *failures(cards), *filter(None, (looked(cards), ways.caution(cards)))])
+    """The coverage of all cards and all else that affects whether their numbers may be trusted, as lines below a
+    table."""
+    return "\n".join(
+        [
+            *coverages(cards),
+            *failures(cards),
+            *filter(None, (looked(cards), ways.caution(cards))),
+            *card_notes(cards),
+        ]
+    )
+
+
+def card_notes(cards: Sequence[Card]) -> list[str]:
+    """The notes on all cards, except those about interim checks (`looked`), each with the models that it is about."""
+    several = len({card.config for card in cards}) > 1
+    told = []
+    for card in cards:
+        name = f"{card.model} on {card.config}" if several else card.model
+        told += [(name, text) for text in own_notes(card)]
+    found = by_model(told, len(cards))
+    return [f"Note{f' on {models}' if models else ''}: {text}." for text, models in found]
+
+
+def own_notes(card: Card) -> list[str]:
+    """The notes on a card, without a period at the end, except the one about its interim check (`looked`)."""
+    look = Looks.of(card)
+    return [text.removesuffix(".") for text in card.notes if look is None or not text.startswith(look.sentence())]
 
 
 def coverages(cards: Sequence[Card]) -> list[str]:

@@ -20,6 +20,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -30,6 +31,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
     ValidationError,
     WithJsonSchema,
 )
@@ -184,6 +186,13 @@ Lines = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a card was read, which has no part in whether two cards are equal."""
+
+    file: str = field(default="", compare=False)
+
+
 class Scorecard(_Strict):
     """All results of one evaluation."""
 
@@ -212,6 +221,18 @@ class Scorecard(_Strict):
         description="cost of the model compared with the original; not part of any score, and left out if unknown",
     )
     generations: Lines = Field(description="one line per pair of images; missing or unclear values are left out")
+
+    _source: _Source = PrivateAttr(default_factory=_Source)
+
+    def read_from(self, path: Path) -> Scorecard:
+        """The card, after it was read from a file, so that messages can name the file."""
+        self._source = _Source(str(path))
+        return self
+
+    @property
+    def file(self) -> str:
+        """The file from which the card was read; "" if it was not read from one."""
+        return self._source.file
 
     def figure(self, score: str, name: str) -> Figure | None:
         """A figure of a score, or None if the card does not have it."""
@@ -366,7 +387,7 @@ def read(path: Path | str) -> Scorecard:
             "3. Score the model again."
         )
     try:
-        card = Scorecard.model_validate(converted(data))
+        card = Scorecard.model_validate(converted(data)).read_from(path)
     except ValidationError as error:
         where, what = problems(error)[0]
         raise MetadataError(

@@ -14,6 +14,7 @@ _VERIFY: Final = ("tests/test_verify.py",)
 _VERDICT: Final = ("tests/test_verdict.py",)
 _CRITERIA: Final = ("tests/test_criteria.py",)
 _WAYS: Final = ("tests/test_ways.py",)
+_NOTES: Final = ("tests/test_notes_travel.py",)
 _ORIGINALS: Final = ("tests/test_identity.py::test_cards_of_another_original_are_refused_and_named",)
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -408,5 +409,45 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "is not None",
         ("tests/test_calibrate.py",),
         "models are ranked by a detector that may be tossing a coin",
+    ),
+    Mutation(
+        "notes-stay-on-cards",
+        "igmu_metrics/coverage.py",
+        "            *card_notes(cards),\n",
+        "",
+        _NOTES,
+        "no table says that the seeds of the images are assumed",
+    ),
+    Mutation(
+        "notes-dropped-in-silence",
+        "igmu_metrics/report/brief.py",
+        "more note')}: {_EVERY}\"] if len(told) < len(found) else []",
+        "more note')}: {_EVERY}\"] if len(told) > len(found) else []",
+        _NOTES,
+        "a full screen drops notes without saying so",
+    ),
+    Mutation(
+        "notes-yield-to-a-long-command",
+        "igmu_metrics/report/brief.py",
+        "left = max(left - (wrapped - len(ending)), min(left, _MORE))",
+        "left = left - (wrapped - len(ending))",
+        _NOTES,
+        "a long command at the end takes the room of the notes",
+    ),
+    Mutation(
+        "tie-has-a-winner",
+        "igmu_metrics/report/verdict.py",
+        "if tied := _equal(best, rivals):",
+        "if tied := _equal(best, []):",
+        _NOTES,
+        "one of two models with equal scores is said to have the higher one",
+    ),
+    Mutation(
+        "files-left-out",
+        "igmu_metrics/images/ways.py",
+        "    if first.model == other.model:\n",
+        "    if first.model != other.model:\n",
+        _NOTES,
+        "two cards of one model are refused, and nothing says which",
     ),
 )

@@ -174,7 +174,7 @@ class Compared:
         published: the proportions given with `--published`.
         differences: the differences between the proportions given with `--published`.
         assumed: test and unit of these differences, and what is unknown about them; "" without `--published`.
-        notes: notes on how the table given with `--published` was read.
+        notes: notes on the images of the scorecards, or on how the table given with `--published` was read.
     """
 
     comparisons: Sequence[Comparison] = ()
@@ -264,11 +264,13 @@ class Families:
         chart: file of the SVG chart, null if none was written.
         looks: at which of several interim checks the scorecards were scored, and what their intervals are; "" if none
             of them was checked repeatedly.
+        notes: notes on the images of the scorecards.
     """
 
     lines: Sequence[Line]
     chart: Path | None
     looks: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +345,7 @@ class Met:
         looks: at which of several interim checks the scorecards were scored, and what their intervals are; "" if none
             of them was checked repeatedly.
         backward: a sentence for each bound that is met by bad models rather than by good ones.
+        notes: notes on the images of the scorecards.
     """
 
     outcome: Outcome
@@ -350,6 +353,7 @@ class Met:
     failures: Mapping[str, int]
     looks: str = ""
     backward: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def check(
     coverage=0.95 --max failed=0.01 rejects an incomplete scorecard.
     """
     from igmu_metrics.cli._card_answers import Met
-    from igmu_metrics.coverage import looked
+    from igmu_metrics.coverage import card_notes, looked
     from igmu_metrics.verdict import criteria
     from igmu_metrics.verdict.direction import backward
     from igmu_metrics.verdict.verify import read_all
@@ -71,8 +71,10 @@ def check(
     say(*(f"note: {note}" for note in wrong_way))
     looks = looked([card for card in known if card.model != card.original_model])
     say(*([f"note: {looks}"] if looks else []))
+    notes = card_notes(known)
+    say(*(f"{note[0].lower()}{note[1:]}" for note in notes))
     outcome = criteria.overall(one.outcome for one in found)
-    answer = noted(Met(outcome, found, failures, looks, wrong_way))
+    answer = noted(Met(outcome, found, failures, looks, wrong_way, notes))
     if wrong:
         raise criteria.refusal(wrong, "\n".join(dict.fromkeys(one.line(**several) for one in wrong)))
     if outcome.exit_code:

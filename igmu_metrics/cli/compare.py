@@ -41,7 +41,7 @@ def compare(
     if not cards:
         raise EmptyInputError("no scorecards were given. Specify at least two, or use --published FILE.csv.")
     from igmu_metrics.cli._card_answers import Compared, Place
-    from igmu_metrics.coverage import looked
+    from igmu_metrics.coverage import card_notes, looked
     from igmu_metrics.images.ways import caution
     from igmu_metrics.verdict.alike import not_compared, same, same_in_all
     from igmu_metrics.verdict.compare import compared, in_common, require_comparable
@@ -62,7 +62,7 @@ def compare(
             tables.show(tables.pareto(points))
         say(*(c.sentence() for c in found))
     places = [Place(p.model, p.beaten_by, p.clearly_by) for p in points]
-    return Compared(found, places, unlike, shared, left_out, caution(read), looked(read))
+    return Compared(found, places, unlike, shared, left_out, caution(read), looked(read), notes=card_notes(read))
 
 
 def _published(path: Path) -> Compared:

@@ -35,7 +35,7 @@ def families(
 
     from igmu_data.files import begins, require_own
     from igmu_metrics.cli._card_answers import Families
-    from igmu_metrics.coverage import looked
+    from igmu_metrics.coverage import card_notes, looked
     from igmu_metrics.report.families import chart as draw
     from igmu_metrics.report.families import tables
     from igmu_metrics.report.terminal import show
@@ -52,4 +52,4 @@ def families(
         require_own(chart, begins(re.compile('<svg [^>]*class="families"')))
         write_text(chart, drawn)
         say(chart)
-    return Families(found, chart, looked(read))
+    return Families(found, chart, looked(read), card_notes(read))

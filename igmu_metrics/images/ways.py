@@ -17,6 +17,7 @@ from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import settings_of, unlike
 from igmu_metrics.statistics.looks import Scored
 
+_HASH: Final = 12  # characters of a hash
 _SEVERAL: Final = re.compile(r"\d+ values")
 
 
@@ -28,12 +29,40 @@ class Card(Scored, Protocol):
         """The model's name."""
 
     @property
+    def original_model(self) -> str:
+        """The original's name."""
+
+    @property
+    def content_sha256(self) -> str:
+        """The hash of the card's content."""
+
+    @property
+    def file(self) -> str:
+        """Where the card was read; "" if it was not read from a file."""
+
+    @property
     def config(self) -> str:
         """What it was scored on."""
 
     @property
     def generations(self) -> Generations:
         """What was scored."""
+
+
+def told_apart(first: Card, other: Card) -> tuple[str, str]:
+    """What to call two cards in one sentence: their models, followed by what tells the cards apart if these are equal.
+
+    This is their files; without files, their originals or the hashes of their contents.
+    """
+    if first.model == other.model:
+        for how, mine, theirs in (
+            ("{}", first.file, other.file),
+            ("against {}", first.original_model, other.original_model),
+            ("scorecard {}", first.content_sha256[:_HASH], other.content_sha256[:_HASH]),
+        ):
+            if mine and theirs and mine != theirs:
+                return f"{first.model} ({how.format(mine)})", f"{other.model} ({how.format(theirs)})"
+    return first.model, other.model
 
 
 def settings(card: Card) -> dict[str, str]:
@@ -83,7 +112,8 @@ def conflict(cards: Sequence[Card]) -> str:
     """Which two cards of one config must not be compared, with the settings that differ; "" if there are none."""
     for a, b in combinations(cards, 2):
         if a.config == b.config and (found := differing(a, b)):
-            return f"Do not compare {a.model} and {b.model}, because their settings differ ({listed(found)})."
+            both = " and ".join(told_apart(a, b))
+            return f"Do not compare {both}, because their settings differ ({listed(found)})."
     return ""
 
 

@@ -2,9 +2,11 @@
 
 Conventions: one model gets one line per aspect, with a word for its interval (`wording.grade`); two or three models are
 shown side by side, with the words as far as the terminal is wide enough (two models: 80 columns); more models, and
-several concepts, get one line per model with the headline and the weakest aspect. Failures, incomplete coverage and
-missing scores follow, as far as there is room. The reason why a forget score is missing or uncertain, and a note that
-images may be those of another model, are never truncated; for them, a summary may have up to five lines more.
+several concepts, get one line per model with the headline and the weakest aspect. Notes follow: failures, incomplete
+coverage, missing scores and whatever else affects whether the numbers may be trusted. Paths and commands at the end
+that are wider than the terminal take no room away from notes. Notes for which there is no room are counted, so that
+none is left out in silence. The reason why a forget score is missing or uncertain, and a note that images may be those
+of another model, are never truncated; for them, a summary may have up to five lines more.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ _SIDE_BY_SIDE: Final = 3  # models
 _LISTED: Final = 7  # maximum number of models in a list
 _NAME: Final = 16
 _NOTE: Final = 2  # lines of one note
-_MORE: Final = 5  # lines of reasons that do not fit
+_MORE: Final = 5  # lines of reasons that do not fit; also lines of notes beside an ending that is wrapped
+_CALLED: Final = "note: "
+_EVERY: Final = "--verbose"  # of the commands that print a summary: prints all notes
 _GAP: Final = 2  # columns between two models
 _ANSWERED: Final = ("question_preservation", "question_accuracy")
 _WEAKEST: Final = ", and the weakest aspect"
@@ -67,22 +71,27 @@ def lines(cards: Sequence[Scorecard], ending: Sequence[str] = (), *, room: int =
     columns = width()
     ending = [visible(line) for line in ending]
     shown = _table(cards, columns)
-    left = room - len(shown) - sum(ceil(len(line) / columns) or 1 for line in ending)
+    wrapped = sum(ceil(len(line) / columns) or 1 for line in ending)
+    left = room - len(shown) - len(ending)
+    left = max(left - (wrapped - len(ending)), min(left, _MORE))
     found = notes(cards)
     whole = {at for at, note in enumerate(found) if note.reason}
     told = {at: _fitted(note.text, columns, None if at in whole else _NOTE) for at, note in enumerate(found)}
-    while told and sum(map(len, told.values())) > left:
-        # The last notes are the least important: shorten them first, then drop them. Reasons are shortened last.
+    while told and sum(map(len, told.values())) + (len(told) < len(found)) > left:
+        # The last notes are the least important: shorten them first, then count them. Reasons are shortened last.
         rest = [at for at in told if at not in whole]
         if long := [at for at in rest if len(told[at]) > 1]:
-            told[long[-1]] = _fitted(" ".join(told[long[-1]]), columns, 1)
+            told[long[-1]] = _fitted(found[long[-1]].text.replace(_CALLED, "", 1), columns, 1)
         elif rest:
             del told[rest[-1]]
-        elif sum(map(len, told.values())) > left + _MORE and (long := [at for at in told if len(told[at]) > _NOTE]):
+        elif sum(map(len, told.values())) + (len(told) < len(found)) > left + _MORE and (
+            long := [at for at in told if len(told[at]) > _NOTE]
+        ):
             told[long[-1]] = _fitted(found[long[-1]].text, columns, _NOTE)
         else:
             break
-    return [*shown, *(line for note in told.values() for line in note), *ending]
+    more = [f"{counted(len(found) - len(told), 'more note')}: {_EVERY}"] if len(told) < len(found) else []
+    return [*shown, *(line for note in told.values() for line in note), *more, *ending]
 
 
 def _table(cards: Sequence[Scorecard], columns: int) -> list[str]:
@@ -227,14 +236,14 @@ def notes(cards: Sequence[Scorecard]) -> list[Note]:
     doubt = caution(cards)
     if conflict(cards):  # it makes the numbers side by side wrong, so it is never the note that is dropped
         for card in cards:
-            note(f"note: {doubt}", card)
+            note(f"{_CALLED}{doubt}", card)
     for text in copies(cards):
         for card in cards:
-            note(f"note: {text}", card, reason=True)
+            note(f"{_CALLED}{text}", card, reason=True)
     for card in cards:
         for text in card.notes:
             if text.endswith(DOUBTS):
-                note(f"note: {text}", card, reason=True)
+                note(f"{_CALLED}{text}", card, reason=True)
     for card in cards:
         if card.unfounded:
             note(f"no verdict: {card.unfounded}", card, reason=True)
@@ -252,16 +261,16 @@ def notes(cards: Sequence[Scorecard]) -> list[Note]:
             note(f"failed: {counted(len(card.failures), 'image')}, such as {card.failures[0]}", card)
         for text in card.notes:
             if text.startswith((UNSCORED, LEFT_OUT)):
-                note(f"note: {text}", card)
+                note(f"{_CALLED}{text}", card)
     for card in cards:
         if part := _uncovered(card):
             note(part, card)
     if doubt:
         for card in cards:
-            note(f"note: {doubt}", card)
+            note(f"{_CALLED}{doubt}", card)
     for card in cards:
         for text in card.notes:
-            note(f"note: {text}", card)
+            note(f"{_CALLED}{text}", card)
     several = len({c.model for c in cards})
     return [
         Note(

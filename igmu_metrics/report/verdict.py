@@ -18,7 +18,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.metrics._aspect_sums import PROBES, preservation_of
 from igmu_metrics.report.ranking import unranked
 from igmu_metrics.report.retained import Kept, retained
-from igmu_metrics.report.view import View, phrased
+from igmu_metrics.report.view import RANKED_BY, View, phrased
 from igmu_metrics.report.wording import (
     DEGREES,
     NO_VERDICT,
@@ -156,8 +156,18 @@ def _leading(view: View, score: str) -> str:
         who = f"Of {len(view.cards)} models, {listed(names)} lead"
     else:
         who = f"Neither {names[0]} nor {names[1]} clearly leads" if len(names) == 2 else "No model clearly leads"
+    opening = f"{who}; the difference{s} in forget score{of} {result}."
+    if tied := _equal(best, rivals):
+        same = f"{listed([best.model, *(rival.model for rival in tied)])} have the same forget score to two decimals"
+        return f"{opening} {same}; that of {best.model} is {score}"
     most = "highest" if len(view.cards) > 2 else "higher"
-    return f"{who}; the difference{s} in forget score{of} {result}. {best.model} has the {most} forget score, {score}"
+    return f"{opening} {best.model} has the {most} forget score, {score}"
+
+
+def _equal(best: Scorecard, rivals: Sequence[Scorecard]) -> list[Scorecard]:
+    """The rivals whose forget score is printed like the best one's."""
+    printed = {card.model: formatted(card.figure(*RANKED_BY), interval="") for card in (best, *rivals)}
+    return [rival for rival in rivals if printed[rival.model] == printed[best.model]]
 
 
 def _kept_in_general(view: View) -> str:

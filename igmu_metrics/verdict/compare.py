@@ -196,14 +196,14 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
     for other in cards[1:]:
         if not first.scores.keys() & other.scores.keys():
             raise IncomparableError(
-                f"{first.model} and {other.model} have no score in common. Score them with the same settings."
+                f"{_both(first, other)} have no score in common. Score them with the same settings."
             )
         _require_alike(first, other, but=OF_COVERAGE, ranked=ranked)
         require_one_original(first, other)
         looked = _of_one_plan(first, other)
         if ranked and first.coverage != other.coverage and not looked:
             raise IncomparableError(
-                f"{first.model} and {other.model} cover different parts of the protocol ({covered(first)}; and "
+                f"{_both(first, other)} cover different parts of the protocol ({covered(first)}; and "
                 f"{covered(other)}). Show them separately, or use 'igmu compare', which compares shared generations."
             )
         if ranked:
@@ -213,9 +213,14 @@ def require_comparable(cards: Sequence[Scorecard], *, ranked: bool = True) -> No
         for a, b in combinations(cards, 2):
             if not set(a.generations.keys) & set(b.generations.keys):
                 raise IncomparableError(
-                    f"{a.model} and {b.model} have no prompt and seed in common ({covered(a)}; and {covered(b)}). "
+                    f"{_both(a, b)} have no prompt and seed in common ({covered(a)}; and {covered(b)}). "
                     "Generate both with the same prompts and seeds."
                 )
+
+
+def _both(first: Scorecard, other: Scorecard) -> str:
+    """What an error calls two cards."""
+    return " and ".join(ways.told_apart(first, other))
 
 
 def _of_one_plan(first: Scorecard, other: Scorecard) -> bool:
@@ -237,8 +242,7 @@ def _require_alike(first: Scorecard, other: Scorecard, *, but: Sequence[str] = (
         listed = "; ".join(f"{k}: {a!r} and {b!r}" for k, (a, b) in differing(first, other, name, but).items())
         if listed:
             raise IncomparableError(
-                f"{first.model} and {other.model} cannot be compared in {name}: {listed}. Score them with the "
-                "same settings."
+                f"{_both(first, other)} cannot be compared in {name}: {listed}. Score them with the same settings."
             )
 
 
@@ -253,7 +257,7 @@ def require_one_original(first: Scorecard, other: Scorecard) -> None:
     if unlike := [key for key in shared if mine[key] != theirs[key]]:
         row, seed = unlike[0]
         raise IncomparableError(
-            f"{first.model} and {other.model} were scored against different originals: of the "
+            f"{_both(first, other)} were scored against different originals: of the "
             f"{counted(len(shared), 'image')} of {first.original_model!r} that both used, {len(unlike)} differ, such "
             f"as the image for row {row!r}, seed {seed}. Score both against the same folder."
         )
@@ -270,7 +274,7 @@ def require_one_way(cards: Sequence[Scorecard]) -> None:
     for first, other in combinations(cards, 2):
         if found := ways.differing(first, other):
             raise IncomparableError(
-                f"{first.model} and {other.model} cannot be compared, because their images were generated with "
+                f"{_both(first, other)} cannot be compared, because their images were generated with "
                 f"different settings ({ways.listed(found)}). Generate both with the same settings, then score again."
             )
 
@@ -300,8 +304,10 @@ def compared(cards: Sequence[Scorecard], measures: Collection[str] = (*MEASURES,
     models = [c for c in cards if c.model != c.original_model]
     for model, n in Counter(c.model for c in models).items():
         if n > 1:
+            files = ", ".join(card.file for card in models if card.model == model and card.file)
             raise IncomparableError(
-                f"there are {n} scorecards of {model!r} for {models[0].config}. Specify one scorecard per model."
+                f"there are {n} scorecards of {model!r} for {models[0].config}{f' ({files})' if files else ''}. "
+                "Specify one scorecard per model."
             )
     found = [
         _compare(c.model, c.original_model, m, c, c, ORIGINAL)

@@ -20,7 +20,7 @@ from igmu_data.media import csv_cell, visible
 from igmu_data.media import latex as escaped
 from igmu_data.taxonomy import RESTRICTED_DOMAIN, SANDBOX, domains
 from igmu_metrics import registry
-from igmu_metrics.coverage import covered, covering
+from igmu_metrics.coverage import covered, covering, own_notes
 from igmu_metrics.images.ways import settings
 from igmu_metrics.metrics.forget_score import ASPECTS
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
@@ -196,12 +196,12 @@ def table(cards: Sequence[Scorecard]) -> str:
     The column generation_settings contains how the images were generated, as far as the card records it: `steps=50;
     width=512`. Metrics have the value of k in their names (`asr_any@5`), as in bounds. If the card was scored at one of
     several interim checks, look is the number of this check and planned_looks the maximum number of checks. level is
-    the confidence level of the interval, which is higher than 0.95 in this case.
+    the confidence level of the interval, which is higher than 0.95 in this case. notes are those on the card's images.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = "model config score figure value low high n_prompts n_generations reason coverage generation_settings"
-    head += " look planned_looks level"
+    head += " look planned_looks level notes"
     writer.writerow(head.split())
     for card in cards:
         made = "; ".join(f"{name}={value}" for name, value in settings(card).items())
@@ -223,6 +223,7 @@ def table(cards: Sequence[Scorecard]) -> str:
                     made,
                     *looks,
                     None if bounds(figure) is None else level,
+                    "; ".join(own_notes(card)),
                 ]
                 writer.writerow(map(csv_cell, line))
     return out.getvalue()
@@ -271,9 +272,10 @@ def _value(card: Scorecard) -> float:
 
 
 def _scored(card: Scorecard) -> str:
-    """What a card covers, and at which of several interim checks it was scored."""
+    """What a card covers, at which of several interim checks it was scored, and its notes."""
     look = Looks.of(card)
-    return covered(card) + ("" if look is None else f"; {look.place}, with an interval of level {look.level:.2%}")
+    place = [] if look is None else [f"{look.place}, with an interval of level {look.level:.2%}"]
+    return "; ".join([covered(card), *place, *own_notes(card)])
 
 
 def _notes(members: Sequence[Scorecard]) -> str:

@@ -16,7 +16,7 @@ from igmu_data.errors import EmptyInputError
 from igmu_data.media import latex as escaped
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
-from igmu_metrics.coverage import coverages, covering, looked
+from igmu_metrics.coverage import card_notes, coverages, covering, looked
 from igmu_metrics.images.ways import caution
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.formatting import HasInterval, between, bounds, formatted, number, value_of
@@ -350,10 +350,13 @@ def _intervals(cards: Sequence[Scorecard]) -> str:
 
 
 def _covered(cards: Sequence[Scorecard]) -> str:
-    """How many pairs of each model failed; what is covered; in which settings the models may differ."""
+    """How many pairs of each model failed; what is covered; what else affects whether the numbers may be trusted.
+
+    The intervals' description covers interim checks.
+    """
     failed = ", ".join(f"{len(c.failures):,} of {escaped(c.model)}" for c in cards if c.failures)
     lost = f"Pairs left out because an image failed or was missing: {failed}. " if failed else ""
-    return f"{lost}{escaped(' '.join(filter(None, (*coverages(cards), caution(cards)))))} "
+    return f"{lost}{escaped(' '.join(filter(None, (*coverages(cards), caution(cards), *card_notes(cards)))))} "
 
 
 def _share(figure: HasInterval | None) -> str:

@@ -84,7 +84,7 @@ def examined(path: Path) -> Examined:
     data, unchanged = scorecard.opened(path)
     problems = [] if unchanged else [Problem("content_sha256", CHANGED)]
     try:
-        card = Scorecard.model_validate(converted(data))
+        card = Scorecard.model_validate(converted(data)).read_from(path)
     except ValidationError as error:
         return Examined(None, problems + [Problem(*wrong) for wrong in scorecard.problems(error)[:_SHOWN]], None)
     for check in (_lines, _coverage, _signatures, _ranges, _shares, _composite):
