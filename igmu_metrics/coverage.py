@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from igmu_data.numerals import counted
 from igmu_data.schema import ASIDE, Row
 from igmu_metrics.contract import PARTS
+from igmu_metrics.copied import copies
 from igmu_metrics.generations import Generations
 from igmu_metrics.images import ways
 from igmu_metrics.statistics.looks import Looks
@@ -123,14 +124,17 @@ def covering(cards: Sequence[Card]) -> str:
 
 
 def card_notes(cards: Sequence[Card]) -> list[str]:
-    """The notes on all cards, except those about interim checks (`looked`), each with the models that it is about."""
+    """The notes on all cards, except those about interim checks (`looked`), each with the models that it is about, and
+    models that share images.
+    """
     several = len({card.config for card in cards}) > 1
     told = []
     for card in cards:
         name = f"{card.model} on {card.config}" if several else card.model
         told += [(name, text) for text in own_notes(card)]
     found = by_model(told, len(cards))
-    return [f"Note{f' on {models}' if models else ''}: {text}." for text, models in found]
+    alone = [f"Note{f' on {models}' if models else ''}: {text}." for text, models in found]
+    return [*(f"Note: {text}." for text in copies(cards)), *alone]
 
 
 def own_notes(card: Card) -> list[str]:

@@ -20,6 +20,7 @@ from igmu_data.load import bench_rows
 from igmu_metrics import score
 from igmu_metrics.cli import app
 from igmu_metrics.cli._common import write_cards
+from igmu_metrics.copied import copies
 from igmu_metrics.evaluation import Evaluation
 from igmu_metrics.generations import Generations
 from igmu_metrics.images.layouts import Model, find
@@ -30,7 +31,6 @@ from igmu_metrics.report.view import Section, view
 from igmu_metrics.scale import cluster, shards
 from igmu_metrics.scorecard import Scorecard, read
 from igmu_metrics.verdict import export
-from igmu_metrics.verdict.alike import copies
 from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.verify_images import verify_images
 

@@ -150,7 +150,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     ),
     Mutation(
         "one-model-under-two-names",
-        "igmu_metrics/verdict/alike.py",
+        "igmu_metrics/copied.py",
         "        if n > _COPIED * of:",
         "        if False:",
         ("tests/test_identity.py",),

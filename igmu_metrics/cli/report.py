@@ -68,11 +68,11 @@ def report(
     from igmu_data.files import require_writable
     from igmu_data.progress import bars
     from igmu_metrics.cli._other_answers import Written
+    from igmu_metrics.copied import copies
     from igmu_metrics.coverage import by_model, failures
     from igmu_metrics.report import page
     from igmu_metrics.report.folders import sections
     from igmu_metrics.report.templates import require_page
-    from igmu_metrics.verdict.alike import copies
     from igmu_metrics.verdict.verify import read_all
 
     elsewhere = {}

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from igmu_data.media import visible
 from igmu_data.numerals import counted
 from igmu_metrics.contract import Estimate
+from igmu_metrics.copied import copies
 from igmu_metrics.images.notes import DOUBTS
 from igmu_metrics.images.requested import LEFT_OUT
 from igmu_metrics.images.ways import caution, conflict
@@ -29,7 +30,6 @@ from igmu_metrics.report.wording import DEGREES, NO_VERDICT, Words, cautious, cu
 from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.statistics.estimates import mean_over_concepts
 from igmu_metrics.statistics.formatting import formatted, value_of
-from igmu_metrics.verdict.alike import copies
 
 LINES: Final = 15
 COLUMNS: Final = 80

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from igmu_data.numerals import counted
+from igmu_metrics.copied import copies
 from igmu_metrics.coverage import by_model, coverages, failed
 from igmu_metrics.images.ways import caution
 from igmu_metrics.report.raters import Raters, between_people, with_people
 from igmu_metrics.report.view import View
 from igmu_metrics.report.wording import sentence
 from igmu_metrics.statistics.formatting import number
-from igmu_metrics.verdict.alike import copies
 
 _BY_EYE: Final = "labels:"
 _NOBODY: Final = "Not measured, because no labels were given (igmu report --labels FILE.csv)."

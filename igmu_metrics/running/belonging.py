@@ -19,6 +19,7 @@ from igmu_data.load import bench_rows
 from igmu_data.numerals import counted
 from igmu_data.sandbox import packaged
 from igmu_data.taxonomy import SANDBOX
+from igmu_metrics.copied import shared
 from igmu_metrics.generations import ORIGINAL as SUFFIX
 from igmu_metrics.generations import Key
 from igmu_metrics.images import baselines, reference, stored
@@ -32,7 +33,6 @@ from igmu_metrics.running.run import IMAGES, MODELS, rows_asked, run_of
 from igmu_metrics.scorecard import CARDS, PLAN, Scorecard, public
 from igmu_metrics.settings import local, options
 from igmu_metrics.statistics.looks import Looks
-from igmu_metrics.verdict.alike import shared
 from igmu_metrics.verdict.places import card_name, is_card
 from igmu_metrics.verdict.verify import Problem
 
