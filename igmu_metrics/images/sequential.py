@@ -32,10 +32,9 @@ _LEVELS: Final = 3  # folders above an image that are searched
 SOURCE: Final = f"{FILE} in the folder of the images"
 OF_ORIGINAL: Final = f"{FILE} in the folder of the original's images"
 SOURCES: Final = (SOURCE, OF_ORIGINAL)
-_CURE: Final = (
-    "Restore the file from the folder of the run, or delete it and use igmu score --looks with the check that the "
-    "run's scorecard states (looks.taken), such as --looks 4/11."
-)
+WRITTEN_AGAIN: Final = "repeat the command of the run in its folder, which writes the file again"
+"""How to get a lost file back: no option replaces its list of what the run asked for."""
+_CURE: Final = f"Restore the file from the folder of the run. If it is damaged there, rename it and {WRITTEN_AGAIN}."
 
 
 def recorded(folder: Path) -> Looks | None:
@@ -86,11 +85,6 @@ def asked(folder: Path) -> frozenset[Key] | None:
 def _content(path: Path) -> Any:
     """The data of the file; None if there is none."""
     return parse_json(read_text(path, _CURE), str(path), _CURE) if os.path.lexists(path) else None
-
-
-def without(look: Looks) -> str:
-    """What to do with copies of the images that lack the file: the option for `igmu score`."""
-    return f"If the images are ever without {FILE}, use 'igmu score --looks {look.look}/{look.planned}'."
 
 
 def record(folder: Path, look: Looks, keys: Collection[Key] = ()) -> None:
