@@ -280,6 +280,20 @@ def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: 
     assert [sequential.asked(folder) for folder in folders.values()] == [None, keys[4], keys[10]]
 
 
+def test_a_check_keeps_the_rule_under_which_it_was_done(tmp_path: Path) -> None:
+    """A run is continued with a laxer rule, which stops at an earlier check than the first one did."""
+    record(tmp_path, Looks(3, 11, "strict"), [("a", 1)])
+    record(tmp_path, Looks(1, 11, "lax"))
+    assert recorded(tmp_path) == Looks(3, 11, "strict"), "there was no third check with the other rule"
+    # The card of the continued run is made from the images of its own check.
+    assert sequential.taken("1/11:lax", recorded(tmp_path), None, part=True) == Looks(1, 11, "lax")
+    for given, part in (("1/11:lax", False), ("3/11:lax", True), ("1/5:lax", True), ("4/11:strict", True)):
+        with pytest.raises(InputError, match="the images are those of check 3/11:strict"):
+            sequential.taken(given, recorded(tmp_path), None, part=part)
+    record(tmp_path, Looks(3, 11, "lax"))
+    assert recorded(tmp_path) == Looks(3, 11, "lax")
+
+
 def test_merged_images_keep_what_is_recorded_of_them(tmp_path: Path) -> None:
     wanted = {name: asked(*seeds) for name, seeds in (("a", (1, 2)), ("b", (3,)))}
     for name, some in wanted.items():
@@ -421,7 +435,7 @@ def test_images_that_failed_for_both_models_are_no_pair(early: Path, tmp_path: P
         (by_evaluation, {}, ("esd",)),
         (by_evaluation, {"looks": "10/11"}, ("esd",)),
         (by_evaluation, {"looks": "10/11"}, ("esd", "original")),
-        (by_reference_table, {}, ("esd",)),
+        (by_reference_table, {"looks": "10/11"}, ("esd",)),
     ],
 )
 def test_a_lost_record_is_named_as_what_is_missing(
@@ -430,7 +444,7 @@ def test_a_lost_record_is_named_as_what_is_missing(
     """Also with `--looks`, which says how often the images were checked but not which ones were asked for."""
     for model in lost:
         (early / model / FILE).unlink()
-    says = f"{early / 'esd'} contains no {FILE} that .* --looks does not replace its list. .* repeat the command of the"
+    says = f"{early / 'esd'} contains no {FILE} that .* does not replace its list. .* repeat the command of the"
     with pytest.raises(MetadataError, match=says):
         way(early, tmp_path, **given)
     assert len(way(early, tmp_path, **given, on_error="skip").failures) == UNASKED

@@ -133,8 +133,9 @@ def require_pairs(
             )
         else:
             where = f"{Path(unlearned['path'][0]).parent} contains" if "path" in unlearned else "there is"
-            why = f"{where} no {FILE} that shows whether igmu run --until asked for them. --looks does not replace its "
-            cure = f"list. If the images are from such a run, copy the file from its folder, or {WRITTEN_AGAIN}"
+            why = f"{where} no {FILE} that shows whether igmu run --until asked for them. 'igmu score --looks' "
+            cure = "does not replace its list. If the images are from such a run, copy the file from the run's folder, "
+            cure += f"or {WRITTEN_AGAIN}"
         raise MetadataError(
             f"the unlearned model lacks {len(lost)} of the original's {len(original)} images, such as row {row!r}, "
             f"seed {seed}, and {why}{cure}. Otherwise, generate these images, or count them as failed with "

@@ -90,6 +90,8 @@ def _content(path: Path) -> Any:
 def record(folder: Path, look: Looks, keys: Collection[Key] = ()) -> None:
     """Record a check in a folder of images; earlier checks with more images or larger plans remain in effect.
 
+    The rule recorded is the one of the latest check: a continued run may have another rule, which stops earlier.
+
     Args:
         folder: the images of one model.
         look: the check.
@@ -99,7 +101,7 @@ def record(folder: Path, look: Looks, keys: Collection[Key] = ()) -> None:
         OutputError: the folder cannot be written.
     """
     before = recorded(folder) or look
-    latest = Looks(max(look.look, before.look), max(look.planned, before.planned), look.rule)
+    latest = replace(max(look, before, key=lambda one: one.look), planned=max(look.planned, before.planned))
     data: dict[str, Any] = {_TAKEN: str(latest)}
     if listed := sorted({*keys, *(asked(folder) or ())}):
         data[_ASKED] = {row: [seed for _, seed in of_row] for row, of_row in groupby(listed, key=lambda key: key[0])}
@@ -160,9 +162,10 @@ def taken(given: str | None, found: Looks | None, original: Looks | None, *, par
     source = OF_ORIGINAL if own is original else SOURCE
     if chosen is None:
         return replace(own, source=source)
-    alike = chosen.planned == own.planned and (not chosen.rule or not own.rule or chosen.rule == own.rule)
-    earlier = part or found is None  # the original continued as long as any model did
-    if alike and (chosen.look == own.look or (earlier and chosen.look < own.look)):
+    same = chosen.look == own.look and (not chosen.rule or not own.rule or chosen.rule == own.rule)
+    # The original continued as long as any model did, and a run may be continued with another rule.
+    earlier = (part or found is None) and chosen.look < own.look
+    if chosen.planned == own.planned and (same or earlier):
         return chosen
     raise InputError(
         f"looks is {given!r}, but the images are those of check {own} ({source}), so intervals and notes would be "
