@@ -80,3 +80,14 @@ def _single(number: float) -> float:
 def counted(n: int, what: str) -> str:
     """`1 prompt`, `1,200 prompts`."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A duration in seconds, minutes or hours.
+
+    >>> duration(50), duration(400), duration(20000)
+    ('50 s', '7 min', '5.6 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

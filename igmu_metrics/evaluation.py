@@ -152,7 +152,7 @@ class Evaluation(Settings):
         first, *others = (self._found(model.folder, rows, target) for model in named)
         first = reference.beside(first, others, rows)
         for other in others:
-            require_pairs(other, first, skip=self.on_error == "skip")
+            require_pairs(other, first, skip=self.on_error == "skip", looks=self.looks)
             taken(self.looks, of_table(other), of_table(first), part=self.only is not None)  # before images are read
         return [first, *others]
 

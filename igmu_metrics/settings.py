@@ -325,6 +325,12 @@ class Settings:
                     f"{name} is {n}, but it has no effect without sensitivity and specificity. Set both of them, or "
                     f"leave out {name}."
                 )
+        for name, other in (("n_positives", "n_negatives"), ("n_negatives", "n_positives")):
+            if (n := getattr(self, name)) is not None and getattr(self, other) is None:
+                raise InputError(
+                    f"{name} is {n}, but {other} is not given, and a corrected interval requires both. Set both "
+                    f"({options()[name].flag} and {options()[other].flag}), or leave out {name}."
+                )
         self.aligning()
 
     def detecting(self) -> str:

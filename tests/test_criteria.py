@@ -155,7 +155,8 @@ def test_every_figure_can_be_named(cards: dict[str, Scorecard]) -> None:
         ("forgeting", "did you mean 'forgetting'?"),
         ("forget_score/robustnes", "did you mean 'forget_score/robustness'?"),
         ("cosine", "has several metrics called 'cosine': clip_alignment/forget/cosine"),
-        ("xyz", "has no metric 'xyz'. To list all metrics, run: igmu export --csv"),
+        ("xyz", "has no metric 'xyz'; its main metrics are unlearning_accuracy, asr_any@"),
+        ("xyz", "forgetting, robustness, preservation, alignment, quality. For what they mean, run: igmu metrics"),
     ],
 )
 def test_names_that_are_none(cards: dict[str, Scorecard], name: str, says: str) -> None:

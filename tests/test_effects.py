@@ -128,4 +128,8 @@ def test_numbers_of_images_without_rates() -> None:
     for name in ("n_positives", "n_negatives"):
         with pytest.raises(InputError, match=f"{name} is 5, but it has no effect without sensitivity and specificity"):
             Settings("object.church", **{name: 5})  # type: ignore[arg-type]
-    assert Settings("object.church", sensitivity=0.9, specificity=0.9, n_positives=5).n_positives == 5
+        one = {"sensitivity": 0.9, "specificity": 0.9, name: 5}
+        with pytest.raises(InputError, match=rf"{name} is 5, but n_.* is not given.*\(--n-.* and --n-.*\)"):
+            Settings("object.church", **one)  # type: ignore[arg-type]
+    both = Settings("object.church", sensitivity=0.9, specificity=0.9, n_positives=5, n_negatives=6)
+    assert (both.n_positives, both.n_negatives) == (5, 6)

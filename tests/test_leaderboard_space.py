@@ -90,7 +90,7 @@ def test_the_cards_of_the_folder_are_ranked(root: Path) -> None:
 
 def test_one_wrong_card_takes_no_other_with_it(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "cards", tmp_path / "cards")
-    (tmp_path / "cards" / "a<b>.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "cards" / "a<b>.json").write_text("{", encoding="utf-8")
     cards, shown = leaderboard.ranked(tmp_path / "cards")
     assert sorted(c.model for c in cards) == ["esd", "fmn"]
     shown = base64.b64decode(re.findall(r"base64,([\w+/=]+)", shown)[0]).decode()

@@ -513,8 +513,8 @@ def test_one_model_twice_in_a_table_is_refused(tmp_path: Path, cards: list[Score
     assert [c.model for c in found.cards] == ["esd"]
     (why,) = found.refused
     assert re.search(r"b\.json:\n  .*a\.json, which is ranked, is also for 'esd'", why)
-    with pytest.raises(EmptyInputError, match="no scorecards"):
-        read_folder(tmp_path / "nothing")
+    with pytest.raises(MetadataError, match="nothing does not exist"):
+        read_folder(tmp_path, tmp_path / "nothing")
 
 
 def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path, cards: list[Scorecard]) -> None:
@@ -528,14 +528,17 @@ def test_a_card_that_does_not_verify_is_refused_with_its_problems(tmp_path: Path
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path), "--out", str(tmp_path / "page.html")])
     assert isinstance(done.exception, VerificationError)
     said = str(done.exception)
-    assert "2 scorecards of 3 were refused" in said
+    assert "1 scorecard of 2 was refused" in said, "what is no card is left out, as in igmu compare"
+    alone = CliRunner().invoke(app, ["verify", str(tmp_path / "other.json")])
+    assert alone.output.count("this is not a scorecard") == 1
+    assert "1 problem." in str(alone.exception)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Not ranked" in page
     assert "0.987 of 16 generations" in page
     assert "<code>sandbox.church</code>" in page
     assert "esd.json:\n  content_sha256: the content was changed" in said
     assert "figures.unlearning_accuracy: 0.987 of 16 generations is 15.7920, which is not a whole number" in said
-    assert "other.json:\n  " in said
+    assert "other.json" not in said
     assert "fmn.json" not in said
 
 

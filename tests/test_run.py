@@ -34,6 +34,7 @@ from igmu_metrics.running.plan import Plan, checked, named, read, written
 from igmu_metrics.running.run import Pace, prepare
 from igmu_metrics.scorecard import read as read_card
 from igmu_metrics.verdict.criteria import full_name
+from igmu_metrics.verdict.criteria import named as figures_of
 
 CHURCH = {
     "original": "sandbox:original/church",
@@ -441,6 +442,18 @@ class TestRefused:
                     ("--until", "decided", "--config", "general"),
                     "config 'general' does not test a concept. Use igmu generate and",
                 ),
+                *(
+                    (
+                        ("--until", "decided", "--seeds-per-row", "1", *asked),
+                        f"{asked[1].partition('=')[0]} will have no value in this run ({why}not defined without retain "
+                        "prompts with at least two seeds",
+                    )
+                    for asked, why in (
+                        (("--figure", "quality"), ""),
+                        (("--figure", "forget_score"), "missing: quality ("),
+                        (("--min", "quality=0.5"), ""),
+                    )
+                ),
                 (("--original", "a", "--original", "b"), "the option takes one value, but is used 2 times"),
                 (("--unlearned", "a=sandbox:original,unet=x,unet=y"), "unet appears 2 times (x, y)"),
             ]
@@ -464,9 +477,20 @@ class TestRefused:
         with pytest.raises(InputError, match="x has no metric 'asr_image'"):
             full_name(found, "asr_image", "x")
 
+    def test_a_figure_that_lacks_a_value_only_by_chance(self, tmp_path: Path) -> None:
+        """With few made-up images, there may be none of a family in which the original shows the concept."""
+        rare = "attack_success_rate/conditional_pre_asr/homoglyph"
+        plan = checked(Plan(**CHURCH | {"until": "0.1", "figures": (rare,), "protocol": "full"}))
+        (job,) = prepare(plan, tmp_path / "out")
+        tools = Evaluation("sandbox.church", detector="sandbox", clip="sandbox")
+        with tools.opened() as opened:
+            found = [figures_of(foreseen(tools, job.rows, job.requests, opened, seed))[rare].value for seed in range(8)]
+        assert {value is None for value in found} == {True, False}
+
     def test_a_part_of_a_run_that_looks(self, tmp_path: Path) -> None:
         words = [run_file(tmp_path / "run.yaml"), "--until", "decided", "--shard", "1/2", "--out", tmp_path / "out"]
-        self.refused(igmu(*words), "--until", "Omit --shard")
+        for how in ((), ("--dry-run",)):
+            self.refused(igmu(*words, *how), "--until", "Omit --shard")
 
     def test_without_models(self, tmp_path: Path) -> None:
         self.refused(igmu("--config", "object.church", "--out", tmp_path / "out"), "--original is missing")

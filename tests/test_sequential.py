@@ -74,7 +74,7 @@ def by_command(drawn: Path, out: Path, **given: str) -> Scorecard:
     if (drawn / "esd" / FILE).exists() and not given:
         assert "esd: This is look 10 of at most 11 with the stopping rule 'decided'. Intervals are" in told
         assert f"The number of looks was read from {FILE} in the folder of the images." in told
-        assert told.endswith(f"If the images are ever without {FILE}, use 'igmu score --looks 10/11'.")
+        assert told.endswith(f"Keep {FILE} with the images.")
     else:
         assert "look" not in told
     return read_card(out / "card.json")
@@ -220,8 +220,8 @@ def test_verify_makes_the_card_again_from_the_folder_and_misses_a_lost_record(ch
     found = CliRunner().invoke(app, [str(word) for word in words])
     told = " ".join(found.output.split())
     assert f"looks: {drawn / 'esd' / FILE} is missing, although the scorecard was made with it" in told
-    assert "Restore the file." in told
-    assert "use 'igmu score --looks 10/11'." in told
+    assert "Restore the file, " in told
+    assert "or repeat the command of the run in its folder, which writes the file again." in told
     assert "1 problem." in str(found.exception), "one cause is one problem"
 
 
@@ -280,6 +280,20 @@ def test_a_run_records_every_look_before_it_scores(tmp_path: Path, monkeypatch: 
     assert [sequential.asked(folder) for folder in folders.values()] == [None, keys[4], keys[10]]
 
 
+def test_a_check_keeps_the_rule_under_which_it_was_done(tmp_path: Path) -> None:
+    """A run is continued with a laxer rule, which stops at an earlier check than the first one did."""
+    record(tmp_path, Looks(3, 11, "strict"), [("a", 1)])
+    record(tmp_path, Looks(1, 11, "lax"))
+    assert recorded(tmp_path) == Looks(3, 11, "strict"), "there was no third check with the other rule"
+    # The card of the continued run is made from the images of its own check.
+    assert sequential.taken("1/11:lax", recorded(tmp_path), None, part=True) == Looks(1, 11, "lax")
+    for given, part in (("1/11:lax", False), ("3/11:lax", True), ("1/5:lax", True), ("4/11:strict", True)):
+        with pytest.raises(InputError, match="the images are those of check 3/11:strict"):
+            sequential.taken(given, recorded(tmp_path), None, part=part)
+    record(tmp_path, Looks(3, 11, "lax"))
+    assert recorded(tmp_path) == Looks(3, 11, "lax")
+
+
 def test_merged_images_keep_what_is_recorded_of_them(tmp_path: Path) -> None:
     wanted = {name: asked(*seeds) for name, seeds in (("a", (1, 2)), ("b", (3,)))}
     for name, some in wanted.items():
@@ -299,7 +313,9 @@ def test_merged_images_keep_what_is_recorded_of_them(tmp_path: Path) -> None:
 def test_a_damaged_record_is_named(text: str, plain: Path, tmp_path: Path) -> None:
     drawn = shutil.copytree(plain, tmp_path / "drawn")
     (drawn / "esd" / FILE).write_text(text)
-    with pytest.raises(MetadataError, match=f"{FILE}.*Restore the file.*or delete it and use igmu score --looks"):
+    with pytest.raises(
+        MetadataError, match=f"{FILE}.*Restore the file from the folder of the run.*rename it and repeat"
+    ):
         by_evaluation(drawn, tmp_path)
 
 
@@ -411,6 +427,27 @@ def test_images_that_failed_for_both_models_are_no_pair(early: Path, tmp_path: P
     lose(early, "original", slice(2, 4), "black")  # only one model's
     with pytest.raises(MetadataError, match=r"the original model has no image .*missing in total: 2"):
         by_evaluation(early, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("way", "given", "lost"),
+    [
+        (by_evaluation, {}, ("esd",)),
+        (by_evaluation, {"looks": "10/11"}, ("esd",)),
+        (by_evaluation, {"looks": "10/11"}, ("esd", "original")),
+        (by_reference_table, {"looks": "10/11"}, ("esd",)),
+    ],
+)
+def test_a_lost_record_is_named_as_what_is_missing(
+    way: Callable[..., Scorecard], given: dict[str, str], lost: tuple[str, ...], early: Path, tmp_path: Path
+) -> None:
+    """Also with `--looks`, which says how often the images were checked but not which ones were asked for."""
+    for model in lost:
+        (early / model / FILE).unlink()
+    says = f"{early / 'esd'} contains no {FILE} that .* does not replace its list. .* repeat the command of the"
+    with pytest.raises(MetadataError, match=says):
+        way(early, tmp_path, **given)
+    assert len(way(early, tmp_path, **given, on_error="skip").failures) == UNASKED
 
 
 def test_a_record_that_is_older_than_the_images_excuses_nothing(early: Path, plain: Path, tmp_path: Path) -> None:

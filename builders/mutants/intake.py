@@ -63,7 +63,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "ways-of-generating-not-compared",
         _EVALUATION,
-        'require_pairs(other, first, skip=self.on_error == "skip")',
+        'require_pairs(other, first, skip=self.on_error == "skip", looks=self.looks)',
         'other.paired(first, skip=self.on_error == "skip")',
         _METADATA,
         "models that were generated otherwise are compared",

@@ -87,10 +87,26 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "figures-not-foreseen",
         "igmu_metrics/running/looking.py",
-        "    for name in plan.figures:\n",
-        "    for name in ():\n",
+        "    asked = [full_name(scores, name, where) for name in plan.figures]\n",
+        "    asked = []\n",
         ("tests/test_run.py",),
         "a mistyped figure is found out after the first round",
+    ),
+    Mutation(
+        "figures-without-a-value",
+        "igmu_metrics/running/looking.py",
+        "    if empty:\n",
+        "    if False:\n",
+        ("tests/test_run.py",),
+        "a run for quality with one image per prompt takes the whole corpus and decides nothing",
+    ),
+    Mutation(
+        "figures-without-a-value-by-chance",
+        "igmu_metrics/running/looking.py",
+        "        found = named(whole(seed)) if empty else {}\n",
+        "        found = named(whole(seed * 0)) if empty else {}\n",
+        ("tests/test_run.py",),
+        "a run is refused because made-up images happen to have no value",
     ),
     Mutation(
         "tokens-nobody-names",

@@ -385,7 +385,7 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
     """
 
     from igmu_data.errors import OutputError
-    from igmu_metrics.images.sequential import without
+    from igmu_metrics.images.sequential import FILE
     from igmu_metrics.scorecard import replaces, write
     from igmu_metrics.statistics.looks import Looks
 
@@ -394,7 +394,9 @@ def write_cards(cards: Iterable[Scorecard], place: Callable[[Scorecard], Path | 
         done.append(card)
         if (look := Looks.of(card)) is not None and not (card.provenance and "looks" in card.provenance.options):
             told = [note for note in card.notes if note.startswith(look.sentence())]  # and where it was read
-            sys.stderr.write("".join(visible(f"{card.model}: {note} {without(look)}") + "\n" for note in told))
+            sys.stderr.write(
+                "".join(visible(f"{card.model}: {note} Keep {FILE} with the images.") + "\n" for note in told)
+            )
         if (path := place(card)) is not None:
             if path.exists() and (why := replaces(card, path)):
                 raise OutputError(f"{path} would be overwritten, but {why}. Choose another --out.")

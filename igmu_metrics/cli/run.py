@@ -181,7 +181,8 @@ def run(
     made = plans.from_mapping(given, str(plan) if plan is not None else "options")
     with own_concepts(running.concepts_of(out)):
         if dry_run:
-            told = running.told(running.prepare(made, out, device=device, trust_code=trust_code), made)
+            jobs = running.prepare(made, out, device=device, trust_code=trust_code, where=where)
+            told = running.told(jobs, made)
             say(*told.splitlines())
             return Scored(plan=told)
         done = running.run(made, out, device=device, trust_code=trust_code, where=where)

@@ -10,6 +10,8 @@ collapsed, which its score must show.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from igmu_data.errors import ChecksumError, EmptyInputError, MetadataError
@@ -18,6 +20,7 @@ from igmu_data.schema import LARGEST_SEED
 from igmu_metrics.contract import CROSS
 from igmu_metrics.generations import BLANK, MISSING, ORIGINAL, Array, Generations
 from igmu_metrics.images.layouts import unpairable
+from igmu_metrics.images.sequential import COLUMN, FILE, WRITTEN_AGAIN
 
 _MODELS = (("unlearned", ""), ("original", ORIGINAL))
 _SEEDS = 5  # of a row that a message shows
@@ -135,13 +138,16 @@ def doubts(table: Generations) -> list[str]:
     return out
 
 
-def require_pairs(unlearned: Generations, original: Generations, *, skip: bool = False) -> None:
+def require_pairs(
+    unlearned: Generations, original: Generations, *, skip: bool = False, looks: str | None = None
+) -> None:
     """Refuse models without a common prompt and seed, and pairs that were generated in different ways.
 
     Args:
         unlearned: the unlearned model's generations.
         original: the original's.
         skip: accept generations that only one of the models has, if there are others.
+        looks: the setting, which says that a run with interim checks generated the images; None if it is not given.
 
     Raises:
         EmptyInputError: there is no pair; the message gives the seeds (or prompts) that were found and expected.
@@ -149,13 +155,23 @@ def require_pairs(unlearned: Generations, original: Generations, *, skip: bool =
     """
     if not set(unlearned.keys) & set(original.keys):  # first, because no skipping helps then
         raise EmptyInputError(_unpaired(unlearned, original))
-    if "looks" in unlearned and MISSING not in unlearned.facts and not skip and (lost := unlearned.lacking(original)):
+    sequential = looks is not None or COLUMN in unlearned or COLUMN in original
+    if sequential and MISSING not in unlearned.facts and not skip and (lost := unlearned.lacking(original)):
         row, seed = lost[0]
+        if COLUMN in unlearned:
+            why = f"{FILE} does not show whether igmu run --until asked for them, because it does not list all images "
+            cure = (
+                "of the folder. Repeat the command of the run, which generates what is missing and completes the list"
+            )
+        else:
+            where = f"{Path(unlearned['path'][0]).parent} contains" if "path" in unlearned else "there is"
+            why = f"{where} no {FILE} that shows whether igmu run --until asked for them. 'igmu score --looks' "
+            cure = "does not replace its list. If the images are from such a run, copy the file from the run's folder, "
+            cure += f"or {WRITTEN_AGAIN}"
         raise MetadataError(
             f"the unlearned model lacks {len(lost)} of the original's {len(original)} images, such as row {row!r}, "
-            f"seed {seed}, and igmu-looks.json does not show whether igmu run --until asked for them, because it does "
-            "not list all images of the folder. Repeat the command of the run, which generates what is missing and "
-            "completes the list, or count these images as failed with 'igmu score --on-error skip'."
+            f"seed {seed}, and {why}{cure}. Otherwise, generate these images, or count them as failed with "
+            "'igmu score --on-error skip'."
         )
     require_alike(unlearned.paired(original, skip=skip)[0])
 

@@ -32,10 +32,9 @@ _LEVELS: Final = 3  # folders above an image that are searched
 SOURCE: Final = f"{FILE} in the folder of the images"
 OF_ORIGINAL: Final = f"{FILE} in the folder of the original's images"
 SOURCES: Final = (SOURCE, OF_ORIGINAL)
-_CURE: Final = (
-    "Restore the file from the folder of the run, or delete it and use igmu score --looks with the check that the "
-    "run's scorecard states (looks.taken), such as --looks 4/11."
-)
+WRITTEN_AGAIN: Final = "repeat the command of the run in its folder, which writes the file again"
+"""How to get a lost file back: no option replaces its list of what the run asked for."""
+_CURE: Final = f"Restore the file from the folder of the run. If it is damaged there, rename it and {WRITTEN_AGAIN}."
 
 
 def recorded(folder: Path) -> Looks | None:
@@ -88,13 +87,10 @@ def _content(path: Path) -> Any:
     return parse_json(read_text(path, _CURE), str(path), _CURE) if os.path.lexists(path) else None
 
 
-def without(look: Looks) -> str:
-    """What to do with copies of the images that lack the file: the option for `igmu score`."""
-    return f"If the images are ever without {FILE}, use 'igmu score --looks {look.look}/{look.planned}'."
-
-
 def record(folder: Path, look: Looks, keys: Collection[Key] = ()) -> None:
     """Record a check in a folder of images; earlier checks with more images or larger plans remain in effect.
+
+    The rule recorded is the one of the latest check: a continued run may have another rule, which stops earlier.
 
     Args:
         folder: the images of one model.
@@ -105,7 +101,7 @@ def record(folder: Path, look: Looks, keys: Collection[Key] = ()) -> None:
         OutputError: the folder cannot be written.
     """
     before = recorded(folder) or look
-    latest = Looks(max(look.look, before.look), max(look.planned, before.planned), look.rule)
+    latest = replace(max(look, before, key=lambda one: one.look), planned=max(look.planned, before.planned))
     data: dict[str, Any] = {_TAKEN: str(latest)}
     if listed := sorted({*keys, *(asked(folder) or ())}):
         data[_ASKED] = {row: [seed for _, seed in of_row] for row, of_row in groupby(listed, key=lambda key: key[0])}
@@ -166,9 +162,10 @@ def taken(given: str | None, found: Looks | None, original: Looks | None, *, par
     source = OF_ORIGINAL if own is original else SOURCE
     if chosen is None:
         return replace(own, source=source)
-    alike = chosen.planned == own.planned and (not chosen.rule or not own.rule or chosen.rule == own.rule)
-    earlier = part or found is None  # the original continued as long as any model did
-    if alike and (chosen.look == own.look or (earlier and chosen.look < own.look)):
+    same = chosen.look == own.look and (not chosen.rule or not own.rule or chosen.rule == own.rule)
+    # The original continued as long as any model did, and a run may be continued with another rule.
+    earlier = (part or found is None) and chosen.look < own.look
+    if chosen.planned == own.planned and (same or earlier):
         return chosen
     raise InputError(
         f"looks is {given!r}, but the images are those of check {own} ({source}), so intervals and notes would be "

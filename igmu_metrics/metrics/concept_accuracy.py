@@ -199,6 +199,8 @@ def rows(
         columns["probe"] = validation.texts("probes", ["-" if p is None else p for p in probes])
     if (sensitivity is None) != (specificity is None):
         raise InputError("only one of sensitivity and specificity is given, but a correction requires both.")
+    if (n_positives is None) != (n_negatives is None):
+        raise InputError("only one of n_positives and n_negatives is given, but a corrected interval requires both.")
     rates = dict(zip(_RATES, (sensitivity, specificity, n_positives, n_negatives), strict=True))
     facts: dict[str, Setting | None] = {
         "target": target,

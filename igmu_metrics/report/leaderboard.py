@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from igmu_data.errors import EmptyInputError, IgmuError, IncomparableError, VerificationError
+from igmu_data.errors import EmptyInputError, IgmuError, IncomparableError, MetadataError, VerificationError
 from igmu_data.media import slug, visible
 from igmu_data.numerals import counted
 from igmu_metrics.coverage import covering
@@ -24,7 +24,7 @@ from igmu_metrics.report.definitions import definitions
 from igmu_metrics.report.ranking import Column, ranking
 from igmu_metrics.report.templates import filled
 from igmu_metrics.report.view import Section, View, anchors, view
-from igmu_metrics.scorecard import PLAN, Figure, Scorecard
+from igmu_metrics.scorecard import Figure, Scorecard
 from igmu_metrics.verdict.compare import require_comparable
 from igmu_metrics.verdict.places import is_card
 from igmu_metrics.verdict.verify import told, verify
@@ -79,12 +79,15 @@ def read_folder(*places: Path) -> Entries:
     """Read all scorecards in folders and their subfolders, and in files; invalid ones do not affect the others.
 
     Raises:
+        MetadataError: a file or folder does not exist.
         EmptyInputError: there are no scorecards.
     """
     paths: dict[Path, None] = {}
     for place in places:
-        inside = sorted(p for p in place.rglob("*.json") if is_card(p) or not _of_run(p)) if place.is_dir() else [place]
-        if not inside or not place.exists():
+        if not place.exists():
+            raise MetadataError(f"{place} does not exist. Specify scorecards, or folders of scorecards.")
+        inside = sorted(p for p in place.rglob("*.json") if is_card(p)) if place.is_dir() else [place]
+        if not inside:
             raise EmptyInputError(
                 f"{place} contains no scorecards (*.json). Copy the files written by 'igmu score --out' to this folder."
             )
@@ -121,11 +124,6 @@ def _day(path: Path) -> str:
     """The date at the end of a file's name; "" if there is none."""
     found = _DATED.search(path.stem)
     return found[1] if found else ""
-
-
-def _of_run(path: Path) -> bool:
-    """Whether a file is in the folder of an `igmu run`, which also contains other JSON files."""
-    return any((folder / PLAN).is_file() for folder in path.parents)
 
 
 def alike(cards: Sequence[Scorecard]) -> list[list[Scorecard]]:

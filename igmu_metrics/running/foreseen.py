@@ -28,7 +28,7 @@ _WIDTH: Final = 4  # of made-up features
 
 
 def foreseen(
-    evaluation: Evaluation, rows: Sequence[Row], requests: Sequence[Request], tools: Instruments
+    evaluation: Evaluation, rows: Sequence[Row], requests: Sequence[Request], tools: Instruments, seed: int = 0
 ) -> dict[str, ScoreEntry]:
     """The scores that an evaluation gives of images of some rows, with made-up values.
 
@@ -37,13 +37,14 @@ def foreseen(
         rows: of the corpus.
         requests: images of these.
         tools: its instruments.
+        seed: of the made-up values; some metrics have no value for some of them.
 
     Raises:
         InputError: settings that the metrics refuse, or a detector without a threshold, as when all images are there.
     """
     of = {row.id: row for row in rows}
     table = asked(of_rows((of[r.row_id], r.seed, Path(f"{r.row_id}-{r.seed}")) for r in requests), tools.target)
-    n, draw = len(table), np.random.default_rng(0)
+    n, draw = len(table), np.random.default_rng(seed)
     columns: dict[str, Any] = {}
     for suffix in ("", ORIGINAL):
         columns |= {f"status{suffix}": ["ok"] * n, f"sha256{suffix}": [f"{i:064x}" for i in range(n)]}

@@ -41,7 +41,7 @@ from igmu_metrics.statistics import design_effect, prompts_for
 from igmu_metrics.statistics.formatting import bounds, formatted
 from igmu_metrics.statistics.looks import Looks, signable
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, Comparison, compared
-from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, label, usable
+from igmu_metrics.verdict.criteria import Criterion, Outcome, Unsettled, exact, figures, full_name, label, named, usable
 from igmu_metrics.verdict.recompute import FORGET
 
 CHECKS: Final = ROUNDS + 1
@@ -51,6 +51,7 @@ MAX_IMAGES: Final = "max_images"
 ENDED: Final = {PROMPTS: "no prompts are left", MAX_IMAGES: "more images would exceed --max-images"}
 """By what can end a run that has not decided everything, the reason in words."""
 FIRST_SEEDS: Final = 2  # of retain prompts, at first
+_DRAWS: Final = 8  # of made-up values, in each of which a metric must lack a value to be refused
 _PAYS: Final = 0.95  # seeds are added only if they narrow an interval to this fraction of its width
 _SHORT: Final = {"forget": "forgetting", "adversarial": "robustness", "retain": "preservation"}
 # By metric, the split on whose images it depends, where the description of its score does not say so.
@@ -200,19 +201,22 @@ def first_look(rows: Iterable[Row], requests: Sequence[Request]) -> list[Request
     return _new(requests, of, _Model({row.split for row in of.values()}), 1)
 
 
-def require_decidable(plan: Plan, scores: Mapping[str, ScoreEntry], where: str) -> None:
+def require_decidable(
+    plan: Plan, scores: Mapping[str, ScoreEntry], where: str, whole: Callable[[int], Mapping[str, ScoreEntry]]
+) -> None:
     """Refuse what interim looks cannot decide.
 
     Args:
         plan: the run.
-        scores: the scores that its cards will have.
+        scores: the scores that its cards will have, made up.
         where: what has these scores, for messages.
+        whole: returns the scores of all images of the run, made up with a seed.
 
     Raises:
-        InputError: a metric is unknown or a count, a bound is not possible, or the rule is too long for a signature.
+        InputError: a metric is unknown or a count, or will have no value; a bound is not possible; or the rule is too
+            long for a signature.
     """
-    for name in plan.figures:
-        full_name(scores, name, where)
+    asked = [full_name(scores, name, where) for name in plan.figures]
     for bound in plan.bounds:
         name = bound.name
         if exact(name) or exact(name := usable(scores, bound, where)):
@@ -220,6 +224,19 @@ def require_decidable(plan: Plan, scores: Mapping[str, ScoreEntry], where: str) 
                 f"{name} depends on the number of images, so --until cannot decide it during the run. Check it with "
                 "igmu check after the run."
             )
+        asked.append(name)
+    # Few images may have no value by chance, for example none in which the original shows the concept.
+    found = named(scores)
+    empty = [name for name in asked if found[name].value is None]
+    for seed in range(_DRAWS):
+        found = named(whole(seed)) if empty else {}
+        empty = [name for name in empty if found[name].value is None]
+    if empty:
+        reason = found[empty[0]].reason
+        raise InputError(
+            f"{label(scores, empty[0])} will have no value in this run{f' ({reason})' if reason else ''}, so --until "
+            "can never decide it. Specify another metric, or change --seeds-per-row or --protocol."
+        )
     if plan.until is not None and not signable(rule(plan)):
         raise InputError(
             f"the stopping rule {rule(plan)!r} cannot be recorded on a scorecard, because it is too long or contains a "

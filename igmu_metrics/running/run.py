@@ -25,7 +25,7 @@ from igmu_data.configs import config_concepts, config_target
 from igmu_data.errors import InputError, MetadataError, OutOfRangeError
 from igmu_data.files import owned, read_text, require_writable
 from igmu_data.load import bench_rows
-from igmu_data.numerals import counted
+from igmu_data.numerals import counted, duration
 from igmu_data.progress import Advance, bars
 from igmu_data.rows.rounds import rounds_of, rows_of
 from igmu_data.schema import Row
@@ -119,7 +119,9 @@ class Done:
     unsettled: list[Unsettled]
 
 
-def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False) -> list[Job]:
+def prepare(
+    plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = False, where: Where = Where()
+) -> list[Job]:
     """Find all models, detectors and networks and select the rows of each concept, without generating anything.
 
     Args:
@@ -127,12 +129,15 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
         out: its folder.
         device: "cpu", "cuda", …; None for a GPU if available.
         trust_code: whether code that a model specifies may run.
+        where: where the work will be done.
 
     Raises:
         MetadataError: the folder belongs to another run.
         IgmuError: the plan, models, corpus, detector or networks are invalid.
     """
     checked(plan)
+    if where.shard is not None and plan.until is not None:
+        raise InputError("--until and --shard are both given, but interim checks require the whole run. Omit --shard.")
     require_writable(out / CARDS)
     require_page(out / REPORT)
     require_no_model(out)
@@ -179,7 +184,8 @@ def prepare(plan: Plan, out: Path, *, device: str | None = None, trust_code: boo
             start = min(row.round for row in job.rows)
             first = {row.id for row in job.rows if row.round == start}
             scores = foreseen(evaluation, job.rows, [r for r in job.requests if r.row_id in first], tools)
-        require_decidable(plan, scores, f"a scorecard of {job.config}")
+            whole = partial(foreseen, evaluation, job.rows, job.requests, tools)
+            require_decidable(plan, scores, f"a scorecard of {job.config}", whole)
     if plan.until is not None and plan.max_images is not None and sum(_first_looks(jobs)) > plan.max_images:
         raise OutOfRangeError(
             f"--max-images is {plan.max_images}, but the first check alone requires {sum(_first_looks(jobs))} "
@@ -291,9 +297,7 @@ def run(plan: Plan, out: Path, *, device: str | None = None, trust_code: bool = 
         BusyError: another process is using the folder.
         IgmuError: anything is wrong; finished parts are kept.
     """
-    if where.shard is not None and plan.until is not None:
-        raise InputError("--until and --shard are both given, but interim checks require the whole run. Omit --shard.")
-    jobs = prepare(plan, out, device=device, trust_code=trust_code)
+    jobs = prepare(plan, out, device=device, trust_code=trust_code, where=where)
     if where.shard is not None:  # the images of shards are in separate folders, each with its own lock
         _begin(plan, out, jobs)
         for job in jobs:
@@ -486,14 +490,3 @@ class Pace:
             self._write(f"{each:.2g} s per image; generating the remaining {n_left} takes about {duration(left)}\n")
             self._said = True
         self._done += n
-
-
-def duration(seconds: float) -> str:
-    """A duration in seconds, minutes or hours.
-
-    >>> duration(50), duration(400), duration(20000)
-    ('50 s', '7 min', '5.6 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

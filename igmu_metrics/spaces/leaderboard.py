@@ -87,6 +87,8 @@ def ranked(folder: Path) -> tuple[Sequence[Scorecard], str]:
     """The cards of a folder, and HTML with their ranking and the refused files; no cards and the reason if none can be
     ranked.
     """
+    if not folder.exists():  # a new Space
+        return [], _NOTHING
     try:
         found = read_folder(folder)
     except EmptyInputError:

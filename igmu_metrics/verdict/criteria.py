@@ -33,6 +33,8 @@ from igmu_data import errors
 from igmu_data.errors import BudgetError, EmptyInputError, InputError, nearest
 from igmu_data.numerals import counted
 from igmu_metrics import registry
+from igmu_metrics.metrics.forget_score import ASPECTS
+from igmu_metrics.metrics.forget_score import INFO as FORGET
 from igmu_metrics.scorecard import Figure, Scorecard, ScoreEntry
 from igmu_metrics.statistics.formatting import bounds, formatted
 from igmu_metrics.verdict.agreement import detector_of
@@ -266,9 +268,21 @@ def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
         raise InputError(f"{where} has several metrics called {name!r}: {listed}. Use one of these full names.")
     names = {with_k(entry, figure): None for entry in scores.values() for figure in entry.figures}
     alike = nearest(name, [printed(scores, full) for full in known] if "/" in name else [*names, *_SHORT])
-    few = f"; it has {', '.join(names)}." if len(names) <= _FEW else "."
+    few = f"; it has {', '.join(names)}." if len(names) <= _FEW else _main(scores)
     guess = f"; did you mean {' or '.join(map(repr, alike))}?" if alike else few
-    raise InputError(f"{where} has no metric {name!r}{guess} To list all metrics, run: igmu export --csv")
+    raise InputError(f"{where} has no metric {name!r}{guess}")
+
+
+def _main(scores: Mapping[str, ScoreEntry]) -> str:
+    """The metrics of which most bounds are: the headline of each score, and the aspects of the forget score."""
+    known = [(entry, registry.info(entry.name, entry.package)) for entry in scores.values()]
+    heads = [
+        with_k(entry, info.headline) for entry, info in known if info is not None and info.headline in entry.figures
+    ]
+    aspects = [name for entry, _ in known if entry.name == FORGET.name for name in ASPECTS if name in entry.figures]
+    return (
+        f"; its main metrics are {', '.join(dict.fromkeys([*heads, *aspects]))}. For what they mean, run: igmu metrics"
+    )
 
 
 def _matches(scores: Mapping[str, ScoreEntry], name: str) -> list[str]:

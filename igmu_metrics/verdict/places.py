@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from igmu_data.errors import EmptyInputError, InputError
 from igmu_data.files import file_name, require_writable
@@ -62,6 +62,11 @@ def is_card(path: Path) -> bool:
         data = json.loads(text_of(path))
     except (OSError, ValueError, RecursionError):
         return True
+    return has_marks(data)
+
+
+def has_marks(data: Any) -> bool:
+    """Whether the data of a file has anything of a card's."""
     return isinstance(data, dict) and not _MARKS.isdisjoint(data)
 
 

@@ -28,7 +28,7 @@ from igmu_metrics.contract import PARTS, Estimate, Score
 from igmu_metrics.generations import BLANK, OK, ORIGINAL, UNCLEAR
 from igmu_metrics.scorecard import CHANGED, Figure, Scorecard, ScoreEntry, converted, inputs_sha256
 from igmu_metrics.verdict import recompute
-from igmu_metrics.verdict.places import card_files
+from igmu_metrics.verdict.places import card_files, has_marks
 
 # Shares whose value times the number of generations is a whole number: not means over prompts, groups or families.
 _SHARES: Final = {
@@ -82,6 +82,10 @@ def examined(path: Path) -> Examined:
         MetadataError: the file is not there, or not JSON within limits.
     """
     data, unchanged = scorecard.opened(path)
+    if not has_marks(data):
+        return Examined(
+            None, [Problem("file", "this is not a scorecard, because it has no scores and generations")], None
+        )
     problems = [] if unchanged else [Problem("content_sha256", CHANGED)]
     try:
         card = Scorecard.model_validate(converted(data)).read_from(path)

@@ -164,7 +164,7 @@ def _looks(card: Scorecard, evaluation: Evaluation, images: Path, original_image
         return _Checked(None, True, [Problem("looks", why)])
     if found is None and evaluation.looks is None:  # the scorecard read the file when it was made
         what = f"{images / FILE} is missing, although the scorecard was made with it, at check {check}"
-        return _Checked(check, False, [Problem("looks", f"{what}. Restore the file. {sequential.without(check)}")])
+        return _Checked(check, False, [Problem("looks", f"{what}. Restore the file, or {sequential.WRITTEN_AGAIN}.")])
     try:
         sequential.taken(str(check), found, original, part=evaluation.only is not None)
     except InputError:

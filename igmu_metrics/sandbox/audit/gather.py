@@ -14,6 +14,7 @@ from statistics import mean
 import numpy as np
 
 from igmu_data.load import identity
+from igmu_data.numerals import duration
 from igmu_data.progress import Advance, bars
 from igmu_data.sandbox import packaged
 from igmu_data.schema import IN_PROMPT, SPLITS, Row
@@ -34,7 +35,6 @@ from igmu_metrics.metrics._attack_table import tries
 from igmu_metrics.metrics.clip_alignment import cosine
 from igmu_metrics.networks.observe import observe
 from igmu_metrics.networks.texts import cut, embedded
-from igmu_metrics.running.run import duration
 from igmu_metrics.sandbox import demo
 from igmu_metrics.sandbox.audit.measures import GLUED
 from igmu_metrics.sandbox.audit.mixtures import PARTS, Pool
