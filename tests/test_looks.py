@@ -53,8 +53,8 @@ from igmu_metrics.statistics import (
     wilson,
 )
 from igmu_metrics.statistics.level import LEVEL, at_level, confidence
-from igmu_metrics.statistics.looks import Looks, boundary, cost, crossing, times
-from igmu_metrics.verdict.compare import compared, fewest, require_comparable
+from igmu_metrics.statistics.looks import Looks, boundary, cost, crossing, fewest, times
+from igmu_metrics.verdict.compare import compared, require_comparable
 from igmu_metrics.verdict.criteria import Outcome, Unsettled, bounds_of, check
 from igmu_metrics.verdict.planning import Gpu, plans
 from igmu_metrics.verdict.verify import verify
@@ -184,7 +184,7 @@ class TestComparing:
             assert other.p == (usual.p if usual.first == "esd" and usual.original else Looks(1, 5).repeated(usual.p))
 
     def test_too_few_prompts_for_all_planned_checks_are_not_tested(self) -> None:
-        assert [fewest(look) for look in (None, Looks(1, 2), Looks(1, 11))] == [6, 7, 8]
+        assert [fewest(look, 0.05) for look in (None, Looks(1, 2), Looks(1, 11))] == [6, 7, 8]
         for n in (7, 8):
             esd, uce = (
                 forgetting(m, [(f"p{i}", m == "uce", True) for i in range(n)], **Looks(1, 11).fields)  # type: ignore[arg-type]

@@ -77,8 +77,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "six-prompts-are-few",
         _COMPARE,
-        "elif len(prompts) < (least := fewest(look)):",
-        "elif len(prompts) <= (least := fewest(look)):",
+        "elif len(prompts) < (least := fewest(look, ALPHA)):",
+        "elif len(prompts) <= (least := fewest(look, ALPHA)):",
         _TESTS,
         "six prompts get no test, though they can reach 5%",
     ),

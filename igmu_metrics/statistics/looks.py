@@ -174,6 +174,24 @@ class Looks:
         return min(1.0, max(p, float(crossing([z] * self.planned, times(self.planned)).sum())))
 
 
+def fewest(look: Looks | None, alpha: float) -> int:
+    """The number of prompts from which on a paired test can be significant.
+
+    If all prompts differ in one direction, the p value is 2/2ⁿ.
+
+    Args:
+        look: one of several looks; None for a single one.
+        alpha: two-sided significance level of all looks together.
+
+    >>> fewest(None, 0.05), fewest(Looks(1, 11), 0.05)
+    (6, 8)
+    """
+    n = 1
+    while (2.0 ** (1 - n) if look is None else look.repeated(2.0 ** (1 - n))) > alpha:
+        n += 1
+    return n
+
+
 def signable(rule: str) -> bool:
     """Whether a stopping rule can be part of a look's text.
 

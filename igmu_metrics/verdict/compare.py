@@ -49,7 +49,7 @@ from igmu_metrics.statistics import (
 from igmu_metrics.statistics.formatting import number, p_value
 from igmu_metrics.statistics.intervals import z_value
 from igmu_metrics.statistics.level import LEVEL, at_level
-from igmu_metrics.statistics.looks import Looks
+from igmu_metrics.statistics.looks import Looks, fewest
 from igmu_metrics.verdict import joint
 from igmu_metrics.verdict.alike import OF_COVERAGE, OF_ROUNDS, differing
 from igmu_metrics.verdict.joint import SCORES
@@ -384,7 +384,7 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why = a.unfounded or b.unfounded
     elif len(prompts) == 1:
         why = f"there is only one {unit}"
-    elif len(prompts) < (least := fewest(look)):
+    elif len(prompts) < (least := fewest(look, ALPHA)):
         why = f"with fewer than {least} {unit}s (here {len(prompts)}), no two-sided test can reach {ALPHA:g}"
         why += "" if look is None else f" after correction for {look.planned} planned checks"
     elif len(prompts) < len(chosen) or measure == ANSWERING:  # shares are not yes or no
@@ -411,18 +411,6 @@ def _compare(first: str, second: str, measure: str, a: Scorecard, b: Scorecard, 
         why=why,
         **beside,
     )
-
-
-def fewest(look: Looks | None) -> int:
-    """The number of prompts from which on a test can be significant: if all differ in one direction, p is 2/2ⁿ.
-
-    >>> fewest(None), fewest(Looks(1, 11))
-    (6, 8)
-    """
-    n = 1
-    while (2.0 ** (1 - n) if look is None else look.repeated(2.0 ** (1 - n))) > ALPHA:
-        n += 1
-    return n
 
 
 def _look(a: Scorecard, b: Scorecard) -> Looks | None:
