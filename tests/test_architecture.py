@@ -48,7 +48,7 @@ LAYERS = {
     ),
     "igmu_metrics": (
         ("", "contract", "settings"),
-        ("networks", "statistics", "images", "generations", "coverage"),
+        ("networks", "statistics", "images", "generations", "copied", "coverage"),
         ("distances", "backbones", "detectors"),
         ("metrics",),
         ("registry",),

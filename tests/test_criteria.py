@@ -177,8 +177,8 @@ def test_criteria_that_are_none(text: str) -> None:
 def test_one_bound_that_cannot_be_checked_hides_no_other(place: Path) -> None:
     command = ["check", str(place / "cards"), "--min", "qualitty=0.5", "--min", "forgetting=0.5", "--max", "asr=10"]
     done = CliRunner().invoke(app, command)
-    *lines, note = done.stdout.splitlines()
-    assert note.startswith("note on filter: ")
+    assert "note on filter: " in done.stdout
+    lines = done.stdout.partition("note on filter: ")[0].splitlines()
     assert [line.partition(": forgetting")[0] for line in lines] == [
         "met: esd",
         "met: filter",
@@ -309,8 +309,8 @@ def test_what_is_missing_is_an_error_that_names_every_card(cards: dict[str, Scor
 def test_a_folder_of_cards_is_checked(place: Path, options: str, code: int) -> None:
     done = CliRunner().invoke(app, ["check", str(place / "cards"), *options.split()])
     assert done.exit_code == code
-    *lines, note = done.output.splitlines()
-    assert note.startswith("note on filter: ")
+    assert "note on filter: " in done.output
+    lines = done.output.partition("note on filter: ")[0].splitlines()
     assert len(lines) == 3 * options.count("=")
 
 

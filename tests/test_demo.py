@@ -59,7 +59,7 @@ def test_it_ends_with_tables_scorecards_and_a_page(done: tuple[Path, str]) -> No
     assert "sandbox.church: unlearning accuracy, 95% intervals" in printed
     assert f"report: {out / 'report.html'}" in printed
     short = CliRunner().invoke(app, ["demo", "--out", str(out)], catch_exceptions=False).stdout.splitlines()
-    assert len(short) <= 15
+    assert len(short) <= 15, "\n".join(short)
     assert f"report: {out / 'report.html'}" in short
     assert short[-1].split()[:2] == ["igmu", "run"]
     assert {p.stem for p in (out / "church" / "cards").iterdir()} == set(VERSIONS)

@@ -460,9 +460,9 @@ def test_images_of_another_model_are_noted(
 ) -> None:
     found = card(evaluation, drawn / original, drawn / unlearned)
     told = [note for note in found.notes if "same bytes" in note or "exchanged" in note]
-    forget, n = int((found.generations["split"] == "forget").sum()), len(found.generations)
+    forget = int((found.generations["split"] == "forget").sum())
     if "bytes" in noted:
-        of = f"{n} of {n} images of the unlearned model"
+        of = f"{forget} of {forget} images of the unlearned model for forget prompts"
         assert told == [f"{of} have the same bytes as the original's image of the same prompt and seed"]
     elif noted:
         (note,) = told

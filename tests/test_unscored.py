@@ -147,7 +147,7 @@ def test_matched_images_with_other_seeds_are_refused_too(drawn: Path, seeded: Pa
     lines, rows = read_metadata(seeded), bench_rows(CONFIG)
     table = ["file,prompt,seed", *(f'{line["file_name"]},"{rows[line["id"]].prompt}",42' for line in lines)]
     (seeded / "prompts.csv").write_text("\n".join(table) + "\n")
-    done = igmu("match", seeded, "--config", CONFIG, "--replace")
+    done = igmu("match", seeded, "--config", CONFIG, "--replace", "--trust-table")
     assert done.exit_code == 0, done.output
     assert "can be scored only if the other model's images have the same seeds" in " ".join(done.output.split())
     with pytest.raises(EmptyInputError, match="has seed 42"):

@@ -115,17 +115,15 @@ def notes(table: Generations) -> list[str]:
 def doubts(table: Generations) -> list[str]:
     """Whether the images may be those of other models: copies of the original's, or both models exchanged.
 
-    Some copies are expected of a model that changes only what it is asked about the concept.
+    Copies are counted on forget prompts only: a filter passes on the original's images for all other prompts.
     """
-    out, told = [], table.where(table.parts != CROSS)
-    told = told.where((told["status"] != BLANK) & (told[f"status{ORIGINAL}"] != BLANK))
-    same = (told["sha256"] == told[f"sha256{ORIGINAL}"]) & (told["sha256"] != "")
-    if (n := int(same.sum())) > _COPIED * len(told):
-        of = f"{n} of {counted(len(told), 'image')} of the unlearned model"
+    out, forget = [], table.where(table["split"] == "forget")
+    same = (forget["sha256"] == forget[f"sha256{ORIGINAL}"]) & (forget["sha256"] != "") & (forget["status"] != BLANK)
+    if (n := int(same.sum())) > _COPIED * len(forget):
+        of = f"{n} of {counted(len(forget), 'image')} of the unlearned model for forget prompts"
         out.append(f"{of} {_SAME}")
     if not all(name in table for name in ("present", f"present{ORIGINAL}")):
         return out
-    forget = table.where(table["split"] == "forget")
     mine, theirs = forget["present"], forget[f"present{ORIGINAL}"]
     clear = ~(np.ma.getmaskarray(mine) | np.ma.getmaskarray(theirs))
     shown, before = (int(np.ma.filled(each, False)[clear].sum()) for each in (mine, theirs))
