@@ -447,7 +447,10 @@ def test_an_audit_says_what_it_will_do(tmp_path: Path) -> None:
     assert plan(jobs, tmp_path) == f"{said}1140 must be generated (about 3.2 h){end}"
 
 
-def test_a_metric_that_the_audit_cannot_compute_is_refused_before_any_image(tmp_path: Path) -> None:
+def test_a_metric_that_the_audit_cannot_compute_is_refused_before_any_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("igmu_metrics.sandbox.audit.run.gather", lambda *_, **__: pytest.fail("it generates images"))
     with pytest.raises(InputError, match=r"--metric lpips: it requires lpips, which .* the columns id, seed, "):
         run(tmp_path / "docs", tmp_path / "work", seeds_per_row=2, metrics=["lpips"])
     assert list(tmp_path.iterdir()) == []

@@ -158,7 +158,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         _EVALUATION,
         '{"strip": tools.strip} if "clip" in behind else {}',
         "{}",
-        (*_SIGNED, "tests/test_evaluate_models.py", "tests/test_stripping.py"),
+        ("tests/test_evaluate_models.py::test_the_references_glued_prompts",),
         "CSDR of the reference's glued copies compares with ours",
     ),
     Mutation(
