@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from igmu_data.numerals import counted
-from igmu_metrics.generations import BLANK, ORIGINAL, Generations
+from igmu_metrics.generations import BLANK, ORIGINAL
+from igmu_metrics.images.ways import Card
 
 _COPIED: Final = 0.5  # share of a model's own images that another model has
-
-
-class Card(Protocol):
-    """The part of a scorecard that shows which images it is based on."""
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-
-    @property
-    def config(self) -> str:
-        """What it was scored on."""
-
-    @property
-    def generations(self) -> Generations:
-        """Its generations, with the hashes of their images."""
 
 
 _C = TypeVar("_C", bound=Card)

@@ -127,11 +127,7 @@ def card_notes(cards: Sequence[Card]) -> list[str]:
     """The notes on all cards, except those about interim checks (`looked`), each with the models that it is about, and
     models that share images.
     """
-    several = len({card.config for card in cards}) > 1
-    told = []
-    for card in cards:
-        name = f"{card.model} on {card.config}" if several else card.model
-        told += [(name, text) for text in own_notes(card)]
+    told = [(name, text) for name, card in _named(cards) for text in own_notes(card)]
     found = by_model(told, len(cards))
     alone = [f"Note{f' on {models}' if models else ''}: {text}." for text, models in found]
     return [*(f"Note: {text}." for text in copies(cards)), *alone]
@@ -159,9 +155,7 @@ def looked(cards: Sequence[Card]) -> str:
     """At which of several interim checks the cards were scored, and what their intervals are, as one line; "" if none
     of them was checked repeatedly.
     """
-    several = len({card.config for card in cards}) > 1
-    named = [(f"{card.model} on {card.config}" if several else card.model, Looks.of(card)) for card in cards]
-    looks = [(name, look) for name, look in named if look is not None]
+    looks = [(name, look) for name, card in _named(cards) if (look := Looks.of(card)) is not None]
     if not looks:
         return ""
     places = by_model(((name, look.place) for name, look in looks), len(cards))
@@ -169,6 +163,12 @@ def looked(cards: Sequence[Card]) -> str:
     plans = {look.planned: look.validity for _, look in looks}
     each = (f"For {planned} looks: {validity}" if len(plans) > 1 else validity for planned, validity in plans.items())
     return f"Interim checks: {told}. {' '.join(each)}"
+
+
+def _named(cards: Sequence[Card]) -> list[tuple[str, Card]]:
+    """The cards with their models, and the configs if there are several."""
+    several = len({card.config for card in cards}) > 1
+    return [(f"{card.model} on {card.config}" if several else card.model, card) for card in cards]
 
 
 def by_model(told: Iterable[tuple[str, str]], n_models: int) -> list[tuple[str, str]]:

@@ -213,8 +213,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "power-of-a-single-comparison",
         f"{_ROOM}/planning.py",
-        "alpha_of_one(checks, alpha / c.family)",
-        "alpha_of_one(checks, alpha)",
+        "level_of(checks, alpha / c.family)",
+        "level_of(checks, alpha)",
         _VERDICT,
         "prompts are planned as if one comparison were made",
     ),

@@ -227,15 +227,6 @@ def level_of(planned: int, alpha: float = 1 - LEVEL) -> float:
     return 2 * NormalDist().cdf(boundary(planned, alpha)) - 1 if planned > 1 else 1 - alpha
 
 
-def alpha_of_one(planned: int, alpha: float) -> float:
-    """The two-sided error of a single look, such that all planned looks together err in a share `alpha` of cases.
-
-    >>> round(alpha_of_one(1, 0.05), 3), round(alpha_of_one(11, 0.05), 3)
-    (0.05, 0.01)
-    """
-    return alpha if planned == 1 else 2 * (1 - NormalDist().cdf(boundary(planned, alpha)))
-
-
 class Cost(NamedTuple):
     """The sample size of a plan of looks relative to a single look: at worst, and on average."""
 

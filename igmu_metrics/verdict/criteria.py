@@ -261,7 +261,7 @@ def full_name(scores: Mapping[str, ScoreEntry], name: str, where: str) -> str:
     known, name = named(scores), _SHORT.get(name, name)
     found = _matches(scores, name) or _matches(scores, without_k(name))
     if len(found) == 1:
-        require_k(_entry(scores, found[0]), found[0].partition("/")[2], name, where)
+        require_k(scores[key_of(scores, found[0])], found[0].partition("/")[2], name, where)
         return found[0]
     if found:
         listed = ", ".join(printed(scores, full) for full in found)
@@ -359,14 +359,14 @@ def without_k(name: str) -> str:
     return _TRIES.sub("@k", name, count=1)
 
 
-def _entry(scores: Mapping[str, ScoreEntry], full: str) -> ScoreEntry:
-    """The score to which a metric belongs."""
-    return scores[max((key for key in scores if full.startswith(f"{key}/")), key=len)]
+def key_of(scores: Mapping[str, ScoreEntry], full: str) -> str:
+    """The key of the score to which a metric belongs."""
+    return max((key for key in scores if full.startswith(f"{key}/")), key=len)
 
 
 def printed(scores: Mapping[str, ScoreEntry], full: str) -> str:
     """The full name of a metric with the value of k, `attack_success_rate/asr_any@5`."""
-    return with_k(_entry(scores, full), full)
+    return with_k(scores[key_of(scores, full)], full)
 
 
 def label(scores: Mapping[str, ScoreEntry], full: str) -> str:
@@ -485,7 +485,7 @@ def usable(scores: Mapping[str, ScoreEntry], criterion: Criterion, where: str) -
 
 def _is_share(scores: Mapping[str, ScoreEntry], full: str) -> bool:
     """Whether a metric lies in 0..1 according to its description."""
-    own, entry = full.rpartition("/")[2], _entry(scores, full)
+    own, entry = full.rpartition("/")[2], scores[key_of(scores, full)]
     info = registry.info(entry.name, entry.package)
     if info is None or own.startswith("n_") or (entry.package and own != info.headline):
         return False

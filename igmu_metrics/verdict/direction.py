@@ -12,7 +12,7 @@ from typing import Final
 from igmu_metrics import registry
 from igmu_metrics.contract import Direction
 from igmu_metrics.scorecard import Scorecard, ScoreEntry
-from igmu_metrics.verdict.criteria import Checked, Outcome, exact, share_of_images
+from igmu_metrics.verdict.criteria import Checked, Outcome, exact, key_of, share_of_images
 
 _ONE_WAY: Final = ("concept_accuracy", "question_accuracy", "forget_score", "attack_success_rate")
 _OF_IMAGES: Final[Mapping[str, Direction]] = {"coverage": "higher", "failed": "lower"}
@@ -27,9 +27,9 @@ def better(scores: Mapping[str, ScoreEntry], full: str) -> Direction | None:
     """
     if own := share_of_images(full):
         return _OF_IMAGES.get(own.split("/")[1])
-    key = max((key for key in scores if full.startswith(f"{key}/")), key=len, default="")
-    info = registry.info(scores[key].name, scores[key].package) if key and not exact(full) else None
-    if info is None:
+    key = key_of(scores, full)
+    info = registry.info(scores[key].name, scores[key].package)
+    if info is None or exact(full):
         return None
     return info.direction if info.name in _ONE_WAY or full == f"{key}/{info.headline}" else None
 

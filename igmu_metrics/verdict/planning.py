@@ -22,7 +22,7 @@ from igmu_metrics.generations import ORIGINAL
 from igmu_metrics.scorecard import Scorecard
 from igmu_metrics.statistics import Design, design_effect, detectable_difference, detectable_gap, prompts_for
 from igmu_metrics.statistics.formatting import number
-from igmu_metrics.statistics.looks import Looks, alpha_of_one, cost
+from igmu_metrics.statistics.looks import Looks, cost, level_of
 from igmu_metrics.statistics.power import MOST
 from igmu_metrics.verdict.compare import ALPHA, FORGETTING, MEASURES, RESISTANCE, Comparison, compared
 from igmu_metrics.verdict.joint import SCORE
@@ -225,7 +225,7 @@ def plan(
     c = comparison
     if not c.n or not c.difference or c.variance != c.variance:
         return Plan(c, None, offered, seeds, where=where, checks=checks)
-    error = alpha_of_one(checks, alpha / c.family)
+    error = 1 - level_of(checks, alpha / c.family)
     how: dict[str, Any] = {"power": power, "alpha": error, "single": c.n == c.n_prompts and c.conditional}
     needed, with_seeds = prompts_for(c.difference, c.variance, **how), None
     variance, now = c.variance, c.n / c.n_prompts
